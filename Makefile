@@ -1,0 +1,71 @@
+# Every line a person would type, by name. `make` alone lists them.
+# Nothing here is needed to run FriendlyFL from an installed package: the commands below only call what pyproject.toml installs.
+
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+JOBS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-sqlite test-postgres check format bench pins clean
+
+help: ## List these commands
+	@echo "FriendlyFL. Start with 'make demo'."
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(STAMP) ## Create .venv and install FriendlyFL with everything pinned by hash
+
+# The stamp lies inside .venv, so removing the folder is enough to start again.
+$(STAMP): pyproject.toml requirements/dev.txt
+	@command -v $(PYTHON) > /dev/null || { \
+		echo "FriendlyFL needs Python 3.11 or newer, and '$(PYTHON)' was not found. Install it, or say: make PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "FriendlyFL needs Python 3.11 or newer, and '$(PYTHON)' is $$($(PYTHON) -V 2>&1). Say: make PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || { \
+		echo "This Python cannot make virtual environments. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	@echo "Installing FriendlyFL into .venv. The first time takes a minute or two."
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $(STAMP)
+
+demo: install ## Three hospitals and a Routing Server on this machine study real data together
+	@$(BIN)/friendlyfl demo
+
+# The whole suite runs last, so that the closing line on the screen is its own.
+test: test-postgres test-sqlite ## Run all tests on SQLite, and the Routing Server's on PostgreSQL too
+
+test-sqlite: install ## Run all tests on SQLite
+	$(BIN)/python -m pytest -n $(JOBS)
+
+test-postgres: install ## Run the Routing Server's tests on a real PostgreSQL (no system package needed)
+	FRIENDLYFL_TEST_DATABASE=postgres $(BIN)/python -m pytest tests/router
+
+check: install ## Style, types, import rules, migrations, deployment settings
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/autopep8 --exclude='*/migrations/*' --diff --exit-code --recursive ./friendlyfl/
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python manage.py makemigrations --check --dry-run
+	$(BIN)/python manage.py check --deploy
+	DJANGO_SETTINGS_MODULE=friendlyfl.controller.settings $(BIN)/django-admin makemigrations --check --dry-run
+
+format: install ## Put the sources into the house style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/autopep8 --exclude='*/migrations/*' --in-place --recursive ./friendlyfl/
+
+bench: install ## Run every benchmark; each says its goal and its figure
+	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done
+
+PINS := --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --quiet \
+	--custom-compile-command 'make pins'
+
+pins: ## Renew requirements/*.txt (needs uv); read the change before committing it
+	uv pip compile $(PINS) --all-extras pyproject.toml -o requirements/dev.txt
+	uv pip compile $(PINS) -c requirements/dev.txt pyproject.toml -o requirements/run.txt
+
+clean: ## Remove .venv, caches and built packages
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
