@@ -1,8 +1,8 @@
 """The Result: one fixed schema for every task, read by pages, files, tests and other people's programs.
 
-Frozen dataclasses, and the way to and from plain JSON values. Every key is always present, empty where it does
-not apply. A number that is undefined or suppressed is `null`, never NaN or infinity. What does not live here: how
-a number is computed (stats), what may be shown (disclosure), how a figure is drawn (figures).
+Frozen dataclasses, and the way to and from plain JSON values. Every key is always present, empty where it
+does not apply. A number that is undefined or suppressed is `null`, never NaN or infinity. What does not live
+here: how a number is computed (stats), what may be shown (disclosure), how a figure is drawn (figures).
 """
 
 from __future__ import annotations
