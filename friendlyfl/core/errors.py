@@ -20,6 +20,7 @@ class FriendlyError(Exception):
 
     exit_code = 1
     default_who = "you"
+    retryable = False  # whether the same act may succeed later without a person changing anything
 
     def __init__(self, code: str, message: str, *, who: str | None = None) -> None:
         super().__init__(message)
@@ -69,6 +70,7 @@ class UnreachableError(FriendlyError):
     """The Routing Server did not answer, or something else answered in its place."""
 
     default_who = "the hospital's IT"
+    retryable = True
 
 
 class BrokenError(FriendlyError):

@@ -1,0 +1,77 @@
+"""A sealed blob on its way to the Routing Server: inside its message when small, in chunks when not."""
+
+import base64
+from pathlib import Path
+from typing import BinaryIO
+
+from friendlyfl.client.answers import as_record, field
+from friendlyfl.client.exchange import Exchange, path_of
+from friendlyfl.client.problems import unexpected
+from friendlyfl.core import limits
+from friendlyfl.core.errors import BrokenError
+from friendlyfl.wire.message import Envelope
+
+
+def inline(blob: bytes | Path, envelope: Envelope) -> str | None:
+    """The blob in base64 if it may travel inside its message."""
+    if _size(blob, envelope) > limits.INLINE_BLOB:
+        return None
+    return base64.b64encode(blob if isinstance(blob, bytes) else _read(blob)).decode("ascii")
+
+
+def upload(exchange: Exchange, blob: bytes | Path, envelope: Envelope) -> None:
+    """Brings the whole blob to the router under the name its envelope gives it; one it holds is not sent."""
+    size = _size(blob, envelope)
+    ctx = envelope.ctx
+    opened = as_record(
+        exchange.json(
+            "POST",
+            "uploads/",
+            {"length": size, "sha256": envelope.ct_sha256, "message_type": ctx.type, "run": ctx.run},
+        ),
+        "an upload",
+    )
+    if opened.get("complete") is True:
+        return
+    upload_id = field(opened, "id", str, "an upload")
+    chunk = field(opened, "chunk", int, "an upload")
+    if not 0 < chunk <= limits.UPLOAD_CHUNK:
+        raise unexpected("an upload")
+    if isinstance(blob, bytes):
+        for start in range(0, size, chunk):
+            _put(exchange, upload_id, start, blob[start : start + chunk])
+    else:
+        with _open(blob) as source:
+            for start in range(0, size, chunk):
+                _put(exchange, upload_id, start, source.read(chunk))
+    exchange.json("POST", path_of("uploads", upload_id, "complete"))
+
+
+def _put(exchange: Exchange, upload_id: str, offset: int, piece: bytes) -> None:
+    exchange.octets("PATCH", path_of("uploads", upload_id), piece, {"upload-offset": str(offset)})
+
+
+def _size(blob: bytes | Path, envelope: Envelope) -> int:
+    try:
+        size = len(blob) if isinstance(blob, bytes) else blob.stat().st_size
+    except OSError as error:
+        raise _unreadable() from error
+    if size != envelope.ct_len:
+        raise BrokenError("blob_changed", "A sealed file in the outbox does not have its length any more.")
+    return size
+
+
+def _open(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise _unreadable() from error
+
+
+def _read(path: Path) -> bytes:
+    with _open(path) as source:
+        return source.read()
+
+
+def _unreadable() -> BrokenError:
+    return BrokenError("blob_unreadable", "A sealed file in the outbox cannot be read; check the disk.")
