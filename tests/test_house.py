@@ -105,8 +105,8 @@ def test_core_touches_nothing(path: Path) -> None:
     """No clock, no randomness, no I/O: only those parts of the standard library that compute."""
     touching = {
         "asyncio", "datetime", "glob", "http", "io", "logging", "multiprocessing", "os", "pathlib", "random",
-        "secrets", "select", "shutil", "socket", "sqlite3", "ssl", "subprocess", "sys", "tempfile", "threading",
-        "time", "urllib", "uuid",
+        "secrets", "select", "shutil", "socket", "sqlite3", "ssl", "subprocess", "sys", "tempfile",
+        "threading", "time", "urllib", "uuid",
     }  # fmt: skip
     for imported in imports(path):
         top = imported.partition(".")[0]
@@ -146,7 +146,7 @@ def test_routing_server_process_has_no_numbers_in_it(tmp_path: Path) -> None:
     [("controller", {"controller/runs.py"}), ("router", {"router/registry/"})],
 )
 def test_a_runs_state_is_written_in_one_place(room: str, home: set[str]) -> None:
-    """`run.state = ...` and `Run.objects...update(state=...)` stand where the machine is fed, nowhere else."""
+    """`run.state = ...` and `Run.objects...update(state=...)` stand where the machine is fed only."""
     strangers = []
     for path in (PACKAGE / room).rglob("*.py"):
         inside = path.relative_to(PACKAGE).as_posix()
