@@ -1,0 +1,28 @@
+"""What is computed, and what may leave a hospital. Authors of tasks import from here.
+
+Light on purpose: numpy only. pandas and scipy are loaded by what uses them.
+"""
+
+from friendlyfl.tasks.base import Count, Cross, Done, EachTask, Sum, Task, Weights
+from friendlyfl.tasks.dictionary import Dictionary
+from friendlyfl.tasks.params import Choice, Column, Columns, Flag, Number, Numbers, Text
+from friendlyfl.tasks.table import Table
+
+__all__ = [
+    "Choice",
+    "Column",
+    "Columns",
+    "Count",
+    "Cross",
+    "Dictionary",
+    "Done",
+    "EachTask",
+    "Flag",
+    "Number",
+    "Numbers",
+    "Sum",
+    "Table",
+    "Task",
+    "Text",
+    "Weights",
+]

@@ -1,0 +1,211 @@
+"""What a task author writes against: Task, EachTask, Done and the kinds of number an Update may hold.
+
+How rounds run lives in `engine`, what a task may send under a hospital's rules in `disclosure`, parameters in `params`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from friendlyfl.core.errors import UsageError
+from friendlyfl.tasks.dictionary import SITE, ColumnSpec, Dictionary, Floats, close_names
+from friendlyfl.tasks.params import Parameter
+from friendlyfl.tasks.terms import INTERCEPT, design_columns, site_spec
+
+if TYPE_CHECKING:
+    from friendlyfl.tasks.table import Table
+
+State = dict[str, Any]
+Update = dict[str, Any]
+
+
+class Kind:
+    """What the numbers under one key of an Update are. Read by the check, the request page, the ledger and the docs."""
+
+    words = "numbers"
+
+
+class Count(Kind):
+    """Numbers of people."""
+
+    words = "numbers of people"
+
+
+class Sum(Kind):
+    """Sums over rows."""
+
+    words = "sums over all rows"
+
+
+class Cross(Kind):
+    """Cross-products of a design."""
+
+    words = "sums of products of two columns over all rows"
+
+
+class Weights(Kind):
+    """Model parameters times rows."""
+
+    words = "model parameters times the number of rows"
+
+
+DONE_KEYS = frozenset(
+    "exact conventions events clusters coefficients aliased vcov statistics tests tables curves figures notes "
+    "suppressed reproduce".split()
+)
+
+
+class Done:
+    """The end of a step: the pieces of a Result that the task fills in, each under the Result's own name.
+
+    `events` and `clusters` go to `n`. `answer` is a sentence when there are numbers to show but no finite answer
+    (separation): the Result keeps them and the command line ends with 4.
+    """
+
+    def __init__(self, *, answer: str = "", **pieces: Any) -> None:
+        if unknown := set(pieces) - DONE_KEYS:
+            raise TypeError(f"A Result has no place for {', '.join(sorted(unknown))}.")
+        self.answer = answer
+        self.pieces = pieces
+
+
+class Task:
+    """One kind of analysis: pure functions of parameters, table, State and total.
+
+    Subclasses declare parameters as class attributes and `sends`, and write `start`, `local` and `combine`; with
+    `stages` they write `local_<stage>` and `combine_<stage>`, and State carries `stage`.
+    """
+
+    title: ClassVar[str] = ""
+    version: ClassVar[str] = ""
+    question: ClassVar[str] = ""  # the docstring's first line unless given
+    row_additive: ClassVar[bool] = False
+    sends: ClassVar[Mapping[str, type[Kind]]] = {}
+    stages: ClassVar[tuple[str, ...]] = ()
+    max_rounds: ClassVar[int] = 50
+    complete_cases: ClassVar[bool] = True  # False: `local` sees missing values and counts them itself
+    suppressible: ClassVar[tuple[str, ...]] = ()  # Count keys whose small cells are hidden instead of refused
+    parameters: ClassVar[dict[str, Parameter[Any]]] = {}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        declared = {
+            name: value
+            for base in reversed(cls.__mro__)
+            for name, value in vars(base).items()
+            if isinstance(value, Parameter)
+        }
+        if taken := [name for name in declared if name in RESERVED]:
+            raise TypeError(f"{cls.__name__}: a parameter cannot be called {taken[0]}")
+        cls.parameters = declared
+        for stage in cls.stages:
+            if not (hasattr(cls, f"local_{stage}") and hasattr(cls, f"combine_{stage}")):
+                raise TypeError(
+                    f"{cls.__name__} declares the stage {stage} and must write its local_ and combine_"
+                )
+
+    def __init__(
+        self,
+        values: Mapping[str, Any],
+        dictionary: Dictionary,
+        *,
+        sites: int = 1,
+        site: int = 0,
+        rules: bool = True,
+        secure_sum: bool = False,
+        seed: str = "",
+    ) -> None:
+        """`values` are validated (`validate`); `site` is 0 at the coordinator; `seed` is the plan's hash."""
+        self.values = dict(values)
+        self.dictionary = dictionary
+        self.sites, self.site = sites, site
+        self.rules, self.secure_sum, self.seed = rules, secure_sum, seed
+
+    @classmethod
+    def validate(cls, given: Mapping[str, Any], dictionary: Dictionary, sites: int = 1) -> dict[str, Any]:
+        """Every parameter's value, or a sentence naming the field that is wrong."""
+        for name in given:
+            if name not in cls.parameters:
+                listed = ", ".join(cls.parameters) or "none"
+                raise UsageError(
+                    "parameter_unknown",
+                    f"{cls.title} has no parameter “{name}”.{close_names(name, cls.parameters)} It takes: {listed}.",
+                )
+        return {name: p.validate(given.get(name), dictionary, sites) for name, p in cls.parameters.items()}
+
+    def start(self) -> State:
+        """The first State, at the coordinator."""
+        return {}
+
+    def local(self, data: Table, state: State) -> Update:
+        """One site's numbers for one round."""
+        raise NotImplementedError
+
+    def combine(self, state: State, total: Any) -> State | Done:
+        """The next State, or Done, from the sum over all sites."""
+        raise NotImplementedError
+
+    def stuck(self, state: State) -> str:
+        """The sentence when `max_rounds` are used up."""
+        return f"No answer after {self.max_rounds} rounds."
+
+    @property
+    def by_time(self) -> bool:
+        """Whether an Update holds a table for each point in time: only inside a secure sum under the rule `time`."""
+        return False
+
+    def extra_columns(self) -> Iterable[str]:
+        """Columns a step reads that no Column parameter names (from a Text, say)."""
+        return ()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Every dictionary column the step reads, in the order of the parameters."""
+        names = [
+            name
+            for key, p in self.parameters.items()
+            if self.values[key]
+            for name in p.columns(self.values[key], self.dictionary)
+        ]
+        return tuple(dict.fromkeys([*names, *self.extra_columns()]))
+
+    def terms(self, columns: Sequence[str], intercept: bool = True) -> list[str]:
+        """R's names of the design's columns."""
+        names = [column.name for column in design_columns(columns, self.dictionary, self.sites)]
+        return names if intercept else names[1:]
+
+    def scales(self, columns: Sequence[str]) -> Floats:
+        """A power of two for each design column, from the dictionary's ranges: divide by it before squares are summed."""
+        found = []
+        for column in design_columns(columns, self.dictionary, self.sites):
+            numbers = [self.spec(name).scale for name, code in column.parts if code is None]
+            found.append(float(np.prod(numbers)) if column.name != INTERCEPT else 1.0)
+        return np.array(found)
+
+    def spec(self, column: str) -> ColumnSpec:
+        return site_spec(self.sites) if column == SITE else self.dictionary.spec(column)
+
+    def group_names(self, column: str) -> tuple[str, ...]:
+        """Names of the groups `data.levels(column)` counts, in its order: levels, grid values or numbers of sites."""
+        return self.spec(column).group_names
+
+    def rng(self, state: State) -> np.random.Generator:
+        """The only source of chance: fixed by the plan, this site's seat and the round."""
+        text = f"{self.seed}/{self.site}/{state.get('.round', 0)}"
+        return np.random.Generator(
+            np.random.PCG64(int.from_bytes(hashlib.sha256(text.encode()).digest(), "big"))
+        )
+
+
+class EachTask(Task):
+    """For the few analyses that need one answer per site: `combine(state, updates)` gets a list, in the order of seats.
+
+    Its request page says that the coordinator sees this hospital's own numbers; a secure sum cannot be used with it.
+    """
+
+
+RESERVED = frozenset(dir(Task)) | {"values", "dictionary", "sites", "site", "rules", "secure_sum", "seed"}

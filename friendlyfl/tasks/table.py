@@ -1,0 +1,233 @@
+"""The table a task sees: complete cases over the columns its step names, as numbers in the dictionary's terms.
+
+It also keeps the record of what a task used (designs, groups, grids, probes), on which the disclosure check rests.
+Reading of cells lives in `values`, the coding of designs in `terms`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from friendlyfl.core.errors import UsageError
+from friendlyfl.tasks.dictionary import SITE, ColumnSpec, Dictionary, Floats, Integers
+from friendlyfl.tasks.terms import INTERCEPT, DesignColumn, design_columns, site_spec, term_columns
+from friendlyfl.tasks.values import DataError, column_values, missing_column, rows_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CHUNK = 65_536  # rows of the site's table in one chunk; part of every plan, so that all sites cut alike
+
+
+@dataclass
+class Record:
+    """What a task looked at, shared by all chunks of a table."""
+
+    designs: set[tuple[str, ...]] = field(default_factory=set)
+    columns: set[str] = field(default_factory=set)
+    groups: set[str] = field(default_factory=set)
+    grids: set[str] = field(default_factory=set)
+    probes: dict[str, int] = field(default_factory=dict)
+
+
+class Table:
+    """Rows of one site, never seen by anyone but a task.
+
+    `len(data)`, `data[col]` (doubles; codes of a factor; text), `data.yes(col)`, `data.levels(col)`, `data.grid(col)`,
+    `data.design(terms)`, `data.below(col, points)`, `data.used`, `data.dropped`. Arrays are shared: read, do not write.
+    Where a task does not ask for complete cases, a missing number is NaN and a missing code -1.
+    """
+
+    def __init__(
+        self,
+        values: dict[str, npt.NDArray[Any]],
+        rows: Integers,
+        dictionary: Dictionary,
+        *,
+        site: int,
+        sites: int,
+        dropped: int,
+        record: Record | None = None,
+    ) -> None:
+        self._values, self._rows, self._dictionary = values, rows, dictionary
+        self.site, self.sites, self.dropped = site, sites, dropped
+        self.record = record if record is not None else Record()
+        self._designs: dict[tuple[str, ...], Floats] = {}
+        self._chunks: list[Table] | None = None
+
+    @classmethod
+    def build(
+        cls,
+        frame: pd.DataFrame,
+        dictionary: Dictionary,
+        columns: Iterable[str],
+        *,
+        site: int = 1,
+        sites: int = 1,
+        complete: bool = True,
+    ) -> Table:
+        """Read the named columns; DataError names the rows that do not fit the dictionary."""
+        names = list(dict.fromkeys(name for name in columns if name != SITE))
+        values: dict[str, npt.NDArray[Any]] = {}
+        keep = np.ones(len(frame), dtype=bool)
+        for name in names:
+            spec = dictionary.spec(name)
+            if name not in frame.columns:
+                raise missing_column(name, [str(column) for column in frame.columns])
+            values[name] = column_values(frame[name], spec)
+            if complete:
+                keep &= ~missing(values[name])
+        rows = np.flatnonzero(keep).astype(np.int64)
+        kept = {name: array[rows] for name, array in values.items()}
+        return cls(kept, rows, dictionary, site=site, sites=sites, dropped=len(frame) - len(rows))
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @property
+    def used(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, column: str) -> npt.NDArray[Any]:
+        self.record.columns.add(column)
+        return self._column(column)
+
+    def _column(self, column: str) -> npt.NDArray[Any]:
+        if column == SITE:
+            return np.full(len(self), self.site - 1, dtype=np.int64)
+        if column not in self._values:
+            raise UsageError("column_unnamed", f"The step does not name the column “{column}”.")
+        return self._values[column]
+
+    def spec(self, column: str) -> ColumnSpec:
+        return site_spec(self.sites) if column == SITE else self._dictionary.spec(column)
+
+    def yes(self, column: str) -> Floats:
+        """1.0 for yes, 0.0 for no: of 0 and 1, or of a factor whose second level is yes."""
+        values = self[column]
+        if self.spec(column).type == "factor":
+            return np.where(values < 0, np.nan, values.astype(np.float64))
+        odd = np.flatnonzero((values != 0) & (values != 1) & ~np.isnan(values))
+        if len(odd):
+            raise DataError(
+                "value_yes_no", f"“{column}” must be 0 or 1 and is not in {rows_text(self._rows[odd])}."
+            )
+        return np.asarray(values, dtype=np.float64)
+
+    def levels(self, column: str) -> Integers:
+        """Codes of groups in the dictionary's order: levels of a factor, or places on an integer's grid."""
+        self.record.groups.add(column)
+        return self._group_codes(column)
+
+    def _group_codes(self, column: str) -> Integers:
+        values = self._column(column)
+        if self.spec(column).type == "factor":
+            return np.asarray(values, dtype=np.int64)
+        return self._on_grid(column, values)
+
+    def grid(self, column: str) -> Integers:
+        """The place of every value on the column's declared grid (`spec(column).grid_values`)."""
+        self.record.grids.add(column)
+        return self._on_grid(column, self._column(column))
+
+    def _on_grid(self, column: str, values: npt.NDArray[Any]) -> Integers:
+        there = ~missing(values)
+        index, on = self.spec(column).grid_index(np.where(there, values, 0.0))
+        odd = np.flatnonzero(there & ~on)
+        if len(odd):
+            raise DataError(
+                "value_grid",
+                f"“{column}” holds “{values[odd[0]]:g}” in {rows_text(self._rows[odd])}: "
+                "that is not a step of the grid its dictionary declares.",
+            )
+        return np.where(there, index, -1)
+
+    def below(self, column: str, points: Sequence[float] | Floats) -> Floats:
+        """How many values are smaller than each point: a probe for quantiles, which rules count and limit."""
+        points = np.asarray(points, dtype=np.float64)
+        self.record.probes[column] = self.record.probes.get(column, 0) + points.size
+        values = self._column(column)
+        ordered = np.sort(values[~missing(values)])
+        return np.searchsorted(ordered, points, side="left").astype(np.float64)
+
+    def design(self, terms: Sequence[str]) -> Floats:
+        """The design matrix of the terms, the intercept first, columns as `task.terms(terms)` names them."""
+        key = tuple(terms)
+        self.record.designs.add(key)
+        if key not in self._designs:
+            columns = design_columns(key, self._dictionary, self.sites)
+            matrix = np.ones((len(self), len(columns)), order="F")
+            for place, column in enumerate(columns):
+                if column.name != INTERCEPT:
+                    matrix[:, place] = self._product(column)
+            matrix.setflags(write=False)
+            self._designs[key] = matrix
+        return self._designs[key]
+
+    def _product(self, column: DesignColumn) -> Floats:
+        result = np.ones(len(self))
+        for name, code in column.parts:
+            values = self._column(name)
+            result *= values if code is None else values == code
+        return result
+
+    def chunks(self) -> list[Table]:
+        """This table cut at every 65,536th row of the site's own table: the same cut for one process and for many."""
+        if self._chunks is None:
+            self._chunks = [self] if not len(self) or self._rows[-1] < CHUNK else list(self._cut())
+        return self._chunks
+
+    def _cut(self) -> Iterable[Table]:
+        borders = np.searchsorted(self._rows, np.arange(0, self._rows[-1] + CHUNK, CHUNK))
+        for start, end in zip(borders, [*borders[1:], len(self)], strict=True):
+            if end > start:
+                part = slice(int(start), int(end))
+                yield Table(
+                    {name: array[part] for name, array in self._values.items()},
+                    self._rows[part],
+                    self._dictionary,
+                    site=self.site,
+                    sites=self.sites,
+                    dropped=0,
+                    record=self.record,
+                )
+
+    # What the disclosure check reads; it looks without leaving a trace in the record.
+
+    def term_cells(self, term: str) -> Integers:
+        """People in each cell that the levels and two-valued columns of a term make."""
+        codes = np.zeros(len(self), dtype=np.int64)
+        for name in term_columns(term, self._dictionary):
+            found = self.classes(name)
+            if found is not None:
+                codes = codes * (int(found.max(initial=0)) + 1) + found
+        return np.bincount(codes) if len(codes) else np.zeros(0, dtype=np.int64)
+
+    def classes(self, column: str) -> Integers | None:
+        """Codes of a factor's levels or of the values of a column that holds one or two; None for a measurement."""
+        values = self._column(column)
+        if self.spec(column).type == "factor":
+            return np.asarray(values, dtype=np.int64)
+        if self.spec(column).type == "text":
+            return None
+        present = np.unique(values[~missing(values)])
+        return np.searchsorted(present, values).astype(np.int64) if len(present) <= 2 else None
+
+    def group_counts(self, column: str) -> Integers:
+        """People in each group of a grouping column."""
+        codes = self._group_codes(column)
+        return np.bincount(codes[codes >= 0]) if len(codes) else np.zeros(0, dtype=np.int64)
+
+
+def missing(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Where a value is missing, in any of the three forms."""
+    if values.dtype == np.int64:
+        return np.asarray(values < 0)
+    if values.dtype == object:
+        return np.array([value is None for value in values], dtype=bool)
+    return np.asarray(np.isnan(values))
