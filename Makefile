@@ -48,8 +48,9 @@ check: install ## Style, types, import rules, migrations, deployment settings
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	@# The two Django projects, in homes of their own so that nobody's real one is touched.
-	@homes=$$(mktemp -d) && trap 'rm -rf "$$homes"' EXIT && set -ex && \
-	export FRIENDLYFL_ROUTER_HOME="$$homes/router" FRIENDLYFL_HOME="$$homes/controller" && \
+	homes=$$(mktemp -d) && trap 'rm -rf "$$homes"' EXIT && \
+	export FRIENDLYFL_ROUTER_HOME="$$homes" FRIENDLYFL_HOME="$$homes" && \
+	export SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(64))') && \
 	$(BIN)/python manage.py makemigrations --check --dry-run && \
 	TRUSTED_PROXY=127.0.0.1 $(BIN)/python manage.py check --deploy --fail-level WARNING && \
 	DJANGO_SETTINGS_MODULE=friendlyfl.controller.settings $(BIN)/django-admin makemigrations --check --dry-run && \
