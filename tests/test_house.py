@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -342,3 +343,13 @@ def test_links_between_pages_lead_somewhere() -> None:
         for target in re.findall(r"\]\(([^)#\s]+)", page.read_text("utf-8")):
             if "://" not in target:
                 assert (page.parent / target).exists(), f"{name(page)} links to {target}"
+
+
+def test_the_package_carries_all_its_files(tmp_path: Path) -> None:
+    """Templates, data sets and styles are in the wheel, byte for byte what is tracked; tests and tools are not."""
+    code = f"from poetry.core.masonry import api; print(api.build_wheel({str(tmp_path)!r}))"
+    wheel = tmp_path / run_python(code).split()[-1]
+    packed = {part for part in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in part}
+    listed = subprocess.run(["git", "ls-files", "-z", "friendlyfl"], cwd=ROOT, capture_output=True, text=True)
+    assert set(filter(None, listed.stdout.split("\0"))) <= packed
+    assert all(part.startswith("friendlyfl/") for part in packed)
