@@ -115,9 +115,9 @@ class Exchange:
                 continue
             if 200 <= answer.status < 300:
                 return answer
-            error, told = self._refusal(answer)
-            if not sign_again or error.code not in _SIGN_AGAIN:
-                raise error
+            refusal, told = self._refusal(answer)
+            if not sign_again or refusal.code not in _SIGN_AGAIN:
+                raise refusal
             sign_again = False
             self._learn_clock(told)
 

@@ -21,7 +21,7 @@ from friendlyfl.client.address import parse_address
 from friendlyfl.client.answers import Beat, InboxPage, Invitation, InvitationOffer, PayloadStream, Record
 from friendlyfl.client.exchange import Exchange, path_of
 from friendlyfl.client.problems import not_a_router, unexpected
-from friendlyfl.client.transport import HttpTransport, Transport
+from friendlyfl.client.transport import HttpTransport
 from friendlyfl.core.errors import FriendlyError, UnreachableError
 from friendlyfl.wire import canonical
 from friendlyfl.wire.keys import Identity, SignedCard
@@ -43,15 +43,12 @@ class Router:
         ca_file: Path | str | None = None,
         plain_inside: bool = False,
         enrolment: str | None = None,
-        transport: Transport | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         parsed = parse_address(address, plain_inside=plain_inside)
         self.address = parsed.url
         self.site = site
-        self._exchange = Exchange(
-            transport or HttpTransport(parsed, ca_file=ca_file), identity, enrolment, clock
-        )
+        self._exchange = Exchange(HttpTransport(parsed, ca_file=ca_file), identity, enrolment, clock)
 
     @property
     def lease(self) -> int:
@@ -196,7 +193,7 @@ class Router:
         plan_sha256: str,
         epoch: int,
         quorum: int,
-        deadline: int,
+        deadline: str | None = None,
         repeats: str | None = None,
     ) -> Record:
         body = {"uid": uid, "project": project, "number": number, "plan_sha256": plan_sha256, "epoch": epoch}
@@ -219,7 +216,7 @@ class Router:
         state: str,
         step: int,
         round: int,
-        progress: int | float = 0,
+        progress: int = 0,
         reason: str | None = None,
     ) -> None:
         """Sets this site's own line: the run's copy for its coordinator, the seat for a participant."""

@@ -109,7 +109,7 @@ class HttpTransport:
 class _HttpAnswer:
     def __init__(self, answer: urllib3.BaseHTTPResponse, transport: HttpTransport) -> None:
         self.status = answer.status
-        self.headers = {name.lower(): value for name, value in answer.headers.items()}
+        self.headers: Mapping[str, str] = {name.lower(): value for name, value in answer.headers.items()}
         self._answer = answer
         self._transport = transport
         self._since, self._in_window = time.monotonic(), 0
