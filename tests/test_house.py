@@ -353,3 +353,12 @@ def test_the_package_carries_all_its_files(tmp_path: Path) -> None:
     listed = subprocess.run(["git", "ls-files", "-z", "friendlyfl"], cwd=ROOT, capture_output=True, text=True)
     assert set(filter(None, listed.stdout.split("\0"))) <= packed
     assert all(part.startswith("friendlyfl/") for part in packed)
+
+
+def test_tests_named_in_the_pages_exist() -> None:
+    """The threat model stands on tests; a test that is renamed takes its claim along."""
+    for page in sorted((ROOT / "docs").rglob("*.md")):
+        for where, what in re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", page.read_text("utf-8")):
+            assert (ROOT / where).exists(), f"{name(page)} names {where}"
+            found = {getattr(node, "name", "") for node in nodes(ROOT / where)}
+            assert not what or what in found, f"{name(page)} names {where}::{what}"
