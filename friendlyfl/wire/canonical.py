@@ -41,7 +41,7 @@ def unb64(text: object) -> bytes:
     """The bytes of strict base64: right alphabet, right padding, no spare bits."""
     if not isinstance(text, str):
         raise WireError(
-            "base64_form", f"This post was thrown away: a part of it is not text in base64. {_ADVICE}"
+            "base64_text", f"This post was thrown away: a part of it is not text in base64. {_ADVICE}"
         )
     try:
         raw = base64.b64decode(text.encode("ascii"), validate=True)
@@ -51,7 +51,7 @@ def unb64(text: object) -> bytes:
         ) from None
     if b64(raw) != text:
         raise WireError(
-            "base64_form", f"This post was thrown away: its base64 has more than one reading. {_ADVICE}"
+            "base64_spelling", f"This post was thrown away: its base64 has more than one reading. {_ADVICE}"
         )
     return raw
 
@@ -83,7 +83,7 @@ def loads(
     Refuses every other spelling with a WireError, and never fails in another way.
     """
     if not isinstance(raw, bytes):
-        raise WireError("json_form", f"This post was thrown away: a record in it is not bytes. {_ADVICE}")
+        raise WireError("json_bytes", f"This post was thrown away: a record in it is not bytes. {_ADVICE}")
     if len(raw) > limit:
         raise WireError(
             "json_size", f"This post was thrown away: a record in it is larger than {limit} bytes. {_ADVICE}"
@@ -161,7 +161,7 @@ def _check(value: object, depth: int, floats: bool, largest: int) -> None:
             for key in value:
                 if type(key) is not str:
                     raise WireError(
-                        "json_form", f"This post was thrown away: the name of a field is not text. {_ADVICE}"
+                        "json_name", f"This post was thrown away: the name of a field is not text. {_ADVICE}"
                     )
                 _check_text(key)
             value = list(value.values())
@@ -169,7 +169,7 @@ def _check(value: object, depth: int, floats: bool, largest: int) -> None:
             _check(item, depth - 1, floats, largest)
     else:
         raise WireError(
-            "json_form", f"This post was thrown away: it holds something that JSON has no word for. {_ADVICE}"
+            "json_kind", f"This post was thrown away: it holds something that JSON has no word for. {_ADVICE}"
         )
 
 
@@ -180,5 +180,5 @@ def _check_text(text: object) -> None:
         text.encode("utf-8")
     except UnicodeEncodeError:
         raise WireError(
-            "json_form", f"This post was thrown away: a text in it is damaged. {_ADVICE}"
+            "json_text", f"This post was thrown away: a text in it is damaged. {_ADVICE}"
         ) from None

@@ -51,7 +51,7 @@ def encode(value: dict[str, Any]) -> bytes:
         ) from None
     if len(header) > HEADER:
         raise UsageError(
-            "codec_header", "There is too much text to be sent; put long lists of numbers into arrays."
+            "codec_text", "There is too much text to be sent; put long lists of numbers into arrays."
         )
     return b"".join(
         [MAGIC, len(header).to_bytes(4, "little"), header, *(array.tobytes() for array in arrays)]
@@ -59,12 +59,12 @@ def encode(value: dict[str, Any]) -> bytes:
 
 
 def _flatten(value: Any, path: str, arrays: list[Array], depth: int) -> Any:
-    if depth > _DEPTH:
-        raise UsageError("codec_deep", f"What is to be sent is nested too deeply at '{path}'.")
     if isinstance(value, np.generic):
         value = value.item()
-    if value is None or isinstance(value, (bool, str)):
-        return value if value is None or isinstance(value, bool) else str(value)
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return str(value)
     if isinstance(value, int):
         return int(value)
     if isinstance(value, float):
@@ -73,6 +73,8 @@ def _flatten(value: Any, path: str, arrays: list[Array], depth: int) -> Any:
                 "codec_number", f"'{path}' is not a finite number. Use None for what is not known."
             )
         return float(value)
+    if depth > _DEPTH:
+        raise UsageError("codec_deep", f"What is to be sent is nested too deeply at '{path}'.")
     if isinstance(value, np.ndarray):
         arrays.append(_plain(value, path))
         return {"$array": len(arrays) - 1}
@@ -124,12 +126,12 @@ def decode(raw: bytes, *, limit: int) -> dict[str, Any]:
     )
     found = fields.record(header, ("arrays", "value"), _WHAT)
     if not isinstance(found["arrays"], list) or not isinstance(found["value"], dict):
-        fields.refuse("codec_header", _WHAT, "its description is out of form")
+        fields.refuse("codec_description", _WHAT, "its description is out of form")
     places = _places(found["arrays"], _START + size, len(raw))
     reader = _Reader(raw, places)
     value = reader.build(found["value"])
     if reader.used != len(places) or not isinstance(value, dict):
-        fields.refuse("codec_array", _WHAT, "it carries numbers that have no place in it")
+        fields.refuse("codec_unused", _WHAT, "it carries numbers that have no place in it")
     return value
 
 
@@ -137,26 +139,20 @@ def _places(described: list[Any], at: int, end: int) -> list[tuple[np.dtype[Any]
     """Where each array lies; together they fill the bytes exactly."""
     places = []
     for item in described:
-        if (
-            not isinstance(item, list)
-            or len(item) != 2
-            or not isinstance(item[0], str)
-            or item[0] not in _DTYPES
-        ):
-            fields.refuse("codec_array", _WHAT, "it has numbers of a kind that this version does not know")
-        dtype, shape = _DTYPES[item[0]], item[1]
-        if (
-            not isinstance(shape, list)
-            or not all(type(n) is int and n >= 0 for n in shape)
-            or not _shape_fits(shape)
-        ):
-            fields.refuse("codec_array", _WHAT, "the shape of its numbers is out of form")
+        name, shape = item if isinstance(item, list) and len(item) == 2 else (None, None)
+        dtype = _DTYPES.get(name) if isinstance(name, str) else None
+        if dtype is None:
+            fields.refuse("codec_dtype", _WHAT, "it has numbers of a kind that this version does not know")
+        if not isinstance(shape, list) or not all(type(n) is int and n >= 0 for n in shape):
+            fields.refuse("codec_shape", _WHAT, "the shape of its numbers is out of form")
+        if not _shape_fits(shape):
+            fields.refuse("codec_dimensions", _WHAT, "its numbers have too many dimensions or elements")
         places.append((dtype, tuple(shape), at))
         at += math.prod(shape) * dtype.itemsize
         if at > end:
-            fields.refuse("codec_array", _WHAT, "it holds fewer numbers than it says")
+            fields.refuse("codec_short", _WHAT, "it holds fewer numbers than it says")
     if at != end:
-        fields.refuse("codec_array", _WHAT, "it holds more bytes than it says")
+        fields.refuse("codec_long", _WHAT, "it holds more bytes than it says")
     return places
 
 
@@ -187,16 +183,12 @@ class _Reader:
         return key[1:]
 
     def _array(self, tree: dict[str, Any]) -> Array:
-        if (
-            len(tree) != 1
-            or type(tree["$array"]) is not int
-            or tree["$array"] != self.used
-            or self.used >= len(self.places)
-        ):
-            fields.refuse("codec_array", _WHAT, "its numbers are not in order")
-        dtype, shape, at = self.places[self.used]
+        index = tree["$array"]
+        if len(tree) != 1 or type(index) is not int or index != self.used or index >= len(self.places):
+            fields.refuse("codec_order", _WHAT, "its numbers are not in order")
+        dtype, shape, at = self.places[index]
         self.used += 1
         array = np.frombuffer(self.raw, dtype=dtype, count=math.prod(shape), offset=at)
         if dtype.kind == "b" and array.size and array.view(np.uint8).max() > 1:
-            fields.refuse("codec_array", _WHAT, "a yes or no in it is neither")
+            fields.refuse("codec_bool", _WHAT, "a yes or no in it is neither")
         return array.reshape(shape).copy()

@@ -88,5 +88,5 @@ def octets(
         refuse("field_bytes", what, f"its field '{key}' is not base64 of at most {longest} bytes")
     raw = unb64(value)
     if len(raw) > longest or (exactly is not None and len(raw) != exactly):
-        refuse("field_bytes", what, f"its field '{key}' does not have the right number of bytes")
+        refuse("field_length", what, f"its field '{key}' does not have the right number of bytes")
     return raw

@@ -196,6 +196,8 @@ def parse_envelope(raw: bytes) -> Envelope:
     if type(found["chunk"]) is not int or found["chunk"] != limits.BLOB_CHUNK:
         fields.refuse("envelope_chunk", what, f"its pieces are not {limits.BLOB_CHUNK} bytes long")
     ct_len = fields.integer(found, "ct_len", what, least=sealed_length(0), most=limits.BLOB)
+    if sealed_length(plain_length(ct_len) - LENGTH_PREFIX) != ct_len:
+        fields.refuse("envelope_length", what, "no sealed content has the length that it names")
     return Envelope(
         1,
         SUITE,
@@ -243,6 +245,11 @@ def _context(value: object) -> Context:
     if ctx.part and not kind.counts_parts:
         fields.refuse("message_part", what, "post of its type has no parts")
     return ctx
+
+
+def check_context(ctx: Context) -> None:
+    """Raise WireError for a context that no reader would accept; for senders, before they seal."""
+    _context(asdict(ctx))
 
 
 def parse_delivery(raw: bytes) -> Delivery:
@@ -306,6 +313,11 @@ def padded_length(length: int) -> int:
     spare = exponent - exponent.bit_length()
     mask = (1 << max(spare, 0)) - 1
     return (length + mask) & ~mask
+
+
+def plain_length(ct_len: int) -> int:
+    """The padded length behind `ct_len` bytes of blob."""
+    return ct_len - TAG * -(-ct_len // (limits.BLOB_CHUNK + TAG))
 
 
 def sealed_length(length: int) -> int:

@@ -111,7 +111,9 @@ def verify_request(
     claim = read_claim(headers)
     if claim.fingerprint != fingerprint(public):
         raise WireError(
-            "other_key", "The request is signed with another key than the one known for this site."
+            "other_key",
+            "The request is signed with another key than the one known for this site, so nothing was done. A site "
+            "whose key was lost must be registered and invited anew.",
         )
     signature = unb64(_match(_SIGNATURE, headers, "signature", "signature_form")[1])
     if len(signature) != SIGNATURE:
@@ -147,7 +149,7 @@ def _base(method: str, authority: str, path: str, query: str, headers: Mapping[s
                 "The request's method, host, path or query is out of form, so it was not looked at.",
             )
     if "?" in path or "#" in path or "#" in query:
-        raise WireError("request_line", "The request's path and query are not split as they were sent.")
+        raise WireError("request_split", "The request's path and query are not split as they were sent.")
     return "\n".join(
         (
             f'"@method": {method}',

@@ -5,6 +5,7 @@ not, is integer addition modulo 2^128; only `decode` rounds, once, to the neares
 lose nothing, smaller ones at most 2^-64.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -106,9 +107,9 @@ def negate(a: Words) -> Words:
 def decode(words: Words, shape: Sequence[int]) -> Doubles:
     """The nearest double (ties to even) of each word, in `shape`."""
     _check(words)
-    if int(np.prod(shape, dtype=object)) != len(words):
+    if math.prod(shape) != len(words):
         raise WireError(
-            "ring_shape", "A hospital sent another number of values than the task asks for. Nothing was used."
+            "ring_count", "A hospital sent another number of values than the task asks for. Nothing was used."
         )
     below = words[:, 1] >> np.uint64(63) == 1
     magnitude = words.copy()

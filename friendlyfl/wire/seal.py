@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -31,12 +32,14 @@ from friendlyfl.wire.message import (
     Envelope,
     Post,
     SignedDelivery,
+    check_context,
     check_place,
     delivery_bytes,
     envelope_bytes,
     padded_length,
     parse_delivery,
     parse_envelope,
+    plain_length,
     sealed_length,
     signed_delivery,
     verify_delivery,
@@ -123,6 +126,10 @@ def seal(
     if kind is None:
         raise UsageError("message_type", "There is no such type of message.")
     _check_recipients(recipients)
+    try:
+        check_context(ctx)
+    except WireError as error:
+        raise UsageError(error.code, f"This message cannot be sent as it was made. {error.message}") from None
     allowed = kind.bound if bound is None else bound
     if not 0 <= length <= allowed or sealed_length(length) > limits.BLOB:
         raise UsageError(
@@ -134,10 +141,6 @@ def seal(
     secrets = _secrets(cek, ctxh)
     ct_len, ct_sha256 = _write_blob(source, length, secrets.payload, blob)
     envelope = envelope_bytes(Envelope(1, SUITE, ctx, _CHUNK, ct_len, ct_sha256, secrets.commitment.hex()))
-    try:
-        parse_envelope(envelope)
-    except WireError as error:
-        raise UsageError(error.code, f"This message cannot be sent as it was made. {error.message}") from None
     return Post(
         envelope, identity.sign("env", envelope), _deliveries(envelope, ctxh, cek, recipients, identity)
     )
@@ -261,7 +264,8 @@ def unseal(
         )
     start = out.tell()
     try:
-        return _read_blob(envelope, secrets.payload, blob(), out)
+        with closing(blob()) as source:
+            return _read_blob(envelope, secrets.payload, source, out)
     except BaseException:
         out.seek(start)
         out.truncate()
@@ -292,7 +296,7 @@ def _content_key(
 def _read_blob(envelope: Envelope, key: bytes, blob: BinaryIO, out: BinaryIO) -> int:
     """Steps 10 and 11. `ct_len` fixes the number of chunks, so the last flag can fall in one place only."""
     cipher, digest = AESGCM(key), hashlib.sha256()
-    plain = _plain_length(envelope.ct_len)
+    plain = plain_length(envelope.ct_len)
     buffer = memoryview(bytearray(min(_CHUNK, plain)))
     length = left = 0
     for index, size, last in _pieces(plain):
@@ -303,13 +307,15 @@ def _read_blob(envelope: Envelope, key: bytes, blob: BinaryIO, out: BinaryIO) ->
         if index == 0:
             at, length = LENGTH_PREFIX, int.from_bytes(buffer[:LENGTH_PREFIX], "big")
             if length > plain or padded_length(LENGTH_PREFIX + length) != plain:
-                raise _padding()
+                raise WireError(
+                    "blob_prefix", f"The length inside this post does not fit its size. {_SENDER}"
+                )
             left = length
         take = min(size - at, left)
         out.write(buffer[at : at + take])
         left -= take
         if buffer[at + take : size] != _ZEROS[: size - at - take]:
-            raise _padding()
+            raise WireError("blob_padding", f"This post hides something where only zeros may be. {_SENDER}")
     if blob.read(1):
         raise WireError("blob_long", f"There are more bytes in this post than its envelope says. {_AGAIN}")
     if digest.hexdigest() != envelope.ct_sha256:
@@ -319,35 +325,24 @@ def _read_blob(envelope: Envelope, key: bytes, blob: BinaryIO, out: BinaryIO) ->
     return length
 
 
+_SENDER = "It was thrown away; tell the sender to update FriendlyFL."
 _AGAIN = "It was thrown away and will be fetched again; if that does not help, tell the sender."
 
 
-def _plain_length(ct_len: int) -> int:
-    """The padded length that closes to `ct_len` bytes.
-
-    Sizes that no sealing makes are refused before the blob is fetched.
-    """
-    plain = ct_len - TAG * -(-ct_len // (_CHUNK + TAG))
-    if plain < LENGTH_PREFIX or plain + TAG * -(-plain // _CHUNK) != ct_len or padded_length(plain) != plain:
-        raise WireError(
-            "blob_length",
-            "The length in this envelope is one that no sealed post has. It was thrown away; tell the "
-            "sender.",
-        )
-    return plain
-
-
-def _exactly(blob: BinaryIO, size: int) -> bytes:
+def _exactly(blob: BinaryIO, size: int) -> bytes | bytearray:
     found = blob.read(size)
-    while len(found) < size:
-        more = blob.read(size - len(found))
+    if len(found) == size:
+        return found
+    pieces = bytearray(found)  # a network stream may hand out its bytes in drops
+    while len(pieces) < size:
+        more = blob.read(size - len(pieces))
         if not more:
             raise WireError("blob_short", f"This post ends before its envelope says so. {_AGAIN}")
-        found += more
-    return found
+        pieces += more
+    return pieces
 
 
-def _decrypt(cipher: AESGCM, nonce: bytes, chunk: bytes, into: memoryview) -> None:
+def _decrypt(cipher: AESGCM, nonce: bytes, chunk: bytes | bytearray, into: memoryview) -> None:
     try:
         cipher.decrypt_into(nonce, chunk, None, into)
     except InvalidTag:
@@ -355,10 +350,3 @@ def _decrypt(cipher: AESGCM, nonce: bytes, chunk: bytes, into: memoryview) -> No
             "blob_changed",
             f"A piece of this post was changed on the way or stands in the wrong place. {_AGAIN}",
         ) from None
-
-
-def _padding() -> WireError:
-    return WireError(
-        "padding",
-        "The content of this post does not fill its place as it must. It was thrown away; tell the sender.",
-    )

@@ -179,10 +179,10 @@ def accept_next(
     manifest = check_manifest(new, coordinator_public)
     if held is None:
         if manifest.epoch != 1:
-            fields.refuse("manifest_gap", _WHAT, "the first list of this project is missing")
+            fields.refuse("manifest_first", _WHAT, "the first list of this project is missing")
         return manifest
     if manifest.project != held.project:
-        fields.refuse("other_project", _WHAT, "it belongs to another project")
+        fields.refuse("manifest_project", _WHAT, "it belongs to another project")
     if new.sha256 == held_sha256:
         return held
     if manifest.epoch == held.epoch:
@@ -197,10 +197,18 @@ def accept_next(
     if manifest.epoch > held.epoch + 1:
         fields.refuse("manifest_gap", _WHAT, "a list between the one held and this one is missing")
     if manifest.prev != held_sha256:
-        fields.refuse("manifest_prev", _WHAT, "it does not continue the list that is held")
+        fields.refuse("manifest_chain", _WHAT, "it does not continue the list that is held")
     if manifest.coordinator != held.coordinator:
-        fields.refuse("manifest_signer", _WHAT, "it names another coordinator than before")
+        fields.refuse("manifest_takeover", _WHAT, "it names another coordinator than before")
     return manifest
+
+
+def active_members(pinned: Manifest, current: Manifest) -> tuple[Member, ...]:
+    """Who takes part in a run that started under `pinned`.
+
+    Later lists take hospitals out, never put one in.
+    """
+    return tuple(member for member in pinned.members if member in current.members)
 
 
 def decide_slot(held: str | None, digest: str) -> bool:
