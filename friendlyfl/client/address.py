@@ -98,7 +98,8 @@ def _ascii_host(host: str, text: str) -> str:
 
 def _unclear(text: str) -> UsageError:
     shown = "".join(c for c in text.strip()[:80] if c.isprintable())
+    named = "This" if "@" in shown or not shown else f'"{shown}"'  # what stands before @ may be a password
     return UsageError(
         "router_address",
-        f'"{shown}" is not an address of a Routing Server; write it like https://fl.example.org',
+        f"{named} is not an address of a Routing Server; write it like https://fl.example.org",
     )
