@@ -1,0 +1,182 @@
+"""The rows of one CSV file, read in chunks: their width, their lines, and each column's cells in parts.
+
+A part is a chunk of one column, already turned into numbers where its cells are plain ones, so that a file of
+a million rows never stands in memory as text. What a whole column is (source) and what a cell may mean (cells)
+do not live here.
+"""
+
+from __future__ import annotations
+
+import csv
+import gc
+import io
+import itertools
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from friendlyfl.core.errors import UsageError
+from friendlyfl.tasks import cells
+from friendlyfl.tasks.sniff import Progress, Sniffed
+
+CHUNK = 10_000  # rows
+_LINE_END = re.compile(r"\r\n|\r|\n")
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some rows of one column. `kind`: empty, int, point, comma (numbers) or words (None where missing)."""
+
+    kind: str
+    values: NDArray[Any]
+    missing: NDArray[np.bool_]
+    proven: bool = False
+    decimals: int = 0
+
+
+class Table:
+    """The rows of one file: reads them in chunks, keeps count of rows and lines."""
+
+    def __init__(self, path: Path, look: Sniffed) -> None:
+        self.path, self.look = path, look
+        self.rows = 0
+        self.notes: tuple[str, ...] = ()
+        self._shifts: list[tuple[int, int]] = []  # from this row on, line = row + shift
+
+    def read(
+        self,
+        names: Sequence[str],
+        codes: Mapping[str, frozenset[str]],
+        words: Collection[str],
+        progress: Progress,
+    ) -> dict[str, list[Part]]:
+        """The parts of these columns; those in `words` are kept as they are written."""
+        parts: dict[str, list[Part]] = {name: [] for name in names}
+        wanted = [(name, self.look.names.index(name)) for name in names]
+        self.rows = 0
+        with _no_collection():
+            for rows, fraction in self._chunks():
+                cut = list(zip(*rows, strict=True))
+                for name, index in wanted:
+                    parts[name].append(part(cut[index], codes[name], name in words))
+                self.rows += len(rows)
+                progress(fraction)
+        if not self.rows:
+            raise UsageError(
+                "csv_no_rows", f"The file {self.path.name} has a header line but no rows below it."
+            )
+        return parts
+
+    def line(self, row: int) -> int:
+        """The line of the file on which this row (from 1) starts."""
+        return row + next(shift for start, shift in reversed(self._shifts) if row >= start)
+
+    def _chunks(self) -> Iterator[tuple[list[list[str]], float]]:
+        self._shifts = []
+        skipped = held = 0
+        with self.path.open("rb") as raw, io.TextIOWrapper(raw, self.look.encoding, newline="") as text:
+            reader, above = self.look.reader(text)
+            empty: list[list[str]] = []  # rows of separators only: dropped if nothing follows them
+            while True:
+                start = above + reader.line_num
+                rows = self._next(reader, above)
+                if not rows:
+                    break
+                blank = self._count_lines(rows, start, held, above + reader.line_num)
+                skipped += blank
+                rows = empty + [row for row in rows if row] if blank else empty + rows
+                held += len(rows) - len(empty)
+                last = _last_filled(rows)
+                rows, empty = rows[:last], rows[last:]
+                if rows:
+                    yield rows, min(raw.tell() / max(self.look.size, 1), 1.0)
+        skipped += len(empty)
+        self.notes = (f"{skipped} blank lines were left out.",) if skipped else ()
+
+    def _next(self, reader: Any, above: int) -> list[list[str]]:
+        try:
+            return list(itertools.islice(reader, CHUNK))
+        except csv.Error as error:
+            line = above + reader.line_num
+            what = (
+                "a cell of more than 131,072 letters"
+                if "limit" in str(error)
+                else "a quote mark out of place"
+            )
+            raise UsageError(
+                "csv_quotes",
+                f"Line {line} of {self.path.name} has {what}: a quote mark around a cell was probably not "
+                "closed there or above. Repair the line, or export the table again.",
+            ) from None
+
+    def _count_lines(self, rows: list[list[str]], start: int, held: int, end: int) -> int:
+        """Check every row's width, remember on which line it starts; returns the number of blank lines."""
+        width = len(self.look.names)
+        plain = set(map(len, rows)) == {width} and end - start == len(rows)
+        if plain:
+            self._shift(held + 1, start - held)
+            return 0
+        row, line, blank = held, start, 0
+        for found in rows:
+            if not found:
+                line, blank = line + 1, blank + 1
+                continue
+            row += 1
+            self._shift(row, line + 1 - row)
+            if len(found) != width:
+                raise UsageError(
+                    "csv_ragged",
+                    f"Row {row} (line {line + 1}) of {self.path.name} has {len(found)} cells, but the header "
+                    f"names {width} columns: repair that row, or export the table again.",
+                )
+            line += 1 + sum(len(_LINE_END.findall(cell)) for cell in found if "\n" in cell or "\r" in cell)
+        return blank
+
+    def _shift(self, row: int, shift: int) -> None:
+        if not self._shifts or self._shifts[-1][1] != shift:
+            self._shifts.append((row, shift))
+
+
+def _last_filled(rows: list[list[str]]) -> int:
+    """How many rows remain when those at the end that hold separators only are left out."""
+    last = len(rows)
+    while last and len(rows[last - 1]) > 1 and not any(cell.strip() for cell in rows[last - 1]):
+        last -= 1
+    return last
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Rows hold no cycles, and the collector would walk over them again and again: half of the time."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+def part(written: Sequence[str], codes: frozenset[str], as_words: bool) -> Part:
+    index, different = pd.factorize(np.array(written, dtype=object))
+    tokens = [token.strip() for token in different]
+    gone = np.array([not token or token in codes for token in tokens], dtype=np.bool_)
+    missing = gone[index]
+    present = [token for token, absent in zip(tokens, gone, strict=True) if not absent]
+    if not present:
+        return Part("empty", np.full(len(index), None, dtype=object), missing)
+    numbers = None if as_words else cells.read_plain(present)
+    if numbers is None:
+        texts = np.array(tokens, dtype=object)
+        texts[gone] = None
+        return Part("words", texts[index], missing)
+    lookup = np.zeros(len(tokens), dtype=numbers.values.dtype)
+    lookup[~gone] = numbers.values
+    return Part(numbers.kind, lookup[index], missing, numbers.proven, numbers.decimals)
