@@ -1,4 +1,4 @@
-"""Reading the environment: each setting also as NAME_FILE, and a wrong value stops the start with one sentence.
+"""Reading the environment: each setting also as NAME_FILE; a wrong value stops the start with a sentence.
 
 What does not live here: what the settings mean to Django (settings.py).
 """

@@ -1,7 +1,7 @@
 """The house's regular work: plain functions, safe to repeat, and the clock that starts them.
 
-`python3 manage.py runjob NAME` runs one at once. Nobody has to set up cron: each worker has a clock, and a lease row
-lets one worker in the house run each job per period.
+`python3 manage.py runjob NAME` runs one at once. Nobody has to set up cron: each worker has a clock, and a
+lease row lets one worker in the house run each job per period.
 
 What does not live here: how the relay forgets post (relay.expiry).
 """
@@ -19,8 +19,6 @@ from datetime import timedelta
 from django.contrib.sessions.models import Session
 from django.db import close_old_connections, connection
 from django.utils import timezone
-
-from friendlyfl.core import limits
 
 from .models import Enrolment, IdempotencyKey, JobLease, Nonce, PasswordTry, Run, Site, Token
 from .registry import audit, runs

@@ -1,4 +1,6 @@
-"""One JSON line a request and a line: what a log may hold. No body, no query, no credential is ever given to it."""
+"""One JSON line a request and a line: what a log may hold. No body, no query, no credential is ever given
+to it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The one exception that is an HTTP answer: status, code, sentence, who must act. Records and relay both raise it."""
+"""The one exception that is an HTTP answer: status, code, sentence, who must act. Records and relay both
+raise it.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,8 @@ CHALLENGE = 'Signature realm="friendlyfl", Token realm="friendlyfl"'
 
 
 class Refusal(FriendlyError):
-    """`body()` is the answer's JSON. `extra` adds fields (server_time, since); `retry_after` is in seconds."""
+    """`body()` is the answer's JSON. `extra` adds fields (server_time, since); `retry_after` is in seconds.
+    """
 
     default_who = "the asking program"
 

@@ -1,4 +1,4 @@
-"""Django's settings of the Routing Server, from the environment only. docs/operations.md explains each for a person.
+"""Django's settings of the Routing Server, from the environment only; each NAME also as NAME_FILE.
 
 FRIENDLYFL_ROUTER_HOME   folder of SQLite, payloads and the secret key    ~/.friendlyfl/router
 SECRET_KEY               made at the first start and kept in the home folder
@@ -97,8 +97,8 @@ SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_NAME = "ffl_csrf"
 CSRF_COOKIE_SAMESITE = "Lax"
 
-# HTTPS ends at the trusted proxy. Without one the server speaks plain HTTP on loopback, where cookies marked Secure
-# would lock people out of the browsable API.
+# HTTPS ends at the trusted proxy. Without one the server speaks plain HTTP on loopback, where cookies
+# marked Secure would lock people out of the browsable API.
 HTTPS = bool(TRUSTED_PROXY)
 SESSION_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_SECURE = HTTPS
@@ -140,7 +140,7 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "FriendlyFL Routing Server",
-    "DESCRIPTION": "Records of users, sites, projects and runs, and a relay for sealed post that it cannot open.",
+    "DESCRIPTION": "Keeps records of users, sites, projects and runs; forwards sealed post it cannot open.",
     "VERSION": __version__,
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],

@@ -1,4 +1,6 @@
-"""Every table of the Routing Server, one file a family. Table names are explicit, since the relay writes plain SQL.
+"""Every table of the Routing Server, one file a family.
+
+Table names are explicit, since the relay writes plain SQL.
 
     people    users, tokens, enrolment codes
     sites     sites, key cards, leases, nonces

@@ -29,7 +29,9 @@ class AuditQuerySet(VisibleQuerySet):
 
 
 class AuditEntry(models.Model):
-    """ffl_audit: who did what to which object, when, from where, and how it ended. Texts, so it outlives everything."""
+    """ffl_audit: who did what to which object, when, from where, and how it ended. Texts, so it outlives
+    everything.
+    """
 
     uid = UidField(unique=True, editable=False)
     at = models.DateTimeField(default=timezone.now, editable=False)
@@ -60,7 +62,9 @@ class AuditEntry(models.Model):
 
 
 class IdempotencyKey(models.Model):
-    """ffl_idempotency: the answer given to one creating POST, so that the same request again gets the same answer."""
+    """ffl_idempotency: the answer given to one creating POST, so that the same request again gets the same
+    answer.
+    """
 
     actor = models.CharField(max_length=64)
     route = models.CharField(max_length=200)
@@ -81,7 +85,9 @@ class IdempotencyKey(models.Model):
 
 
 class PasswordTry(models.Model):
-    """ffl_password_try: password checks by name and by address in the minute that began at `since` (Unix seconds)."""
+    """ffl_password_try: password checks by name and by address in the minute that began at `since` (Unix
+    seconds).
+    """
 
     subject = HexField(unique=True)  # hash of "name:..." or "address:..."
     since = models.BigIntegerField()
@@ -95,7 +101,9 @@ class PasswordTry(models.Model):
 
 
 class JobLease(models.Model):
-    """ffl_job_lease: one row a job; whoever moves `due_at` (Unix seconds) forward runs the job for that period."""
+    """ffl_job_lease: one row a job; whoever moves `due_at` (Unix seconds) forward runs the job for that
+    period.
+    """
 
     name = models.CharField(max_length=64, unique=True)
     due_at = models.BigIntegerField(default=0)

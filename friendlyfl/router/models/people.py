@@ -65,7 +65,9 @@ class EnrolmentQuerySet(VisibleQuerySet):
 
 
 class Enrolment(models.Model):
-    """A one-time code with which one user makes one site. The code is derived (registry.people), only its hash is kept."""
+    """A one-time code with which one user makes one site. The code is derived (registry.people), only its
+    hash is kept.
+    """
 
     uid = UidField(unique=True, editable=False)
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="enrolments")

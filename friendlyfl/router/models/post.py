@@ -1,7 +1,7 @@
 """The relay's tables. Django makes them; the relay alone writes them, with plain SQL.
 
-All times are Unix seconds, all hashes lower-case hex, all uids 36 characters. A column with a starting value has it in
-the database too (db_default), so an INSERT may leave it out.
+All times are Unix seconds, all hashes lower-case hex, all uids 36 characters. A column with a starting
+value has it in the database too (db_default), so an INSERT may leave it out.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from .sites import Site
 class Message(models.Model):
     """ffl_message: one sealed envelope as posted. `digest` is its id in the API.
 
-    `slot` is wire.message.slot_of(ctx) plus the recipients, unique: the same digest again is a repeat, another digest
-    in a taken slot is 409. Rows stay as slots when the blob is long gone. `run` is the run's uid, or "" outside a run.
+    `slot` is wire.message.slot_of(ctx) plus the recipients, unique: the same digest again is a repeat,
+    another digest in a taken slot is 409. Rows stay as slots when the blob is long gone. `run` is the
+    run's uid, or "" outside a run.
     """
 
     digest = HexField(unique=True)
@@ -46,7 +47,9 @@ class Message(models.Model):
 
 
 class Delivery(models.Model):
-    """ffl_delivery: one message for one site, at a position of that site's mailbox. acked_at null: not yet safe there."""
+    """ffl_delivery: one message for one site, at a position of that site's mailbox. acked_at null: not yet
+    safe there.
+    """
 
     message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="deliveries", db_index=False)
     site = models.ForeignKey(Site, on_delete=models.PROTECT, db_index=False)
@@ -85,9 +88,10 @@ class Mailbox(models.Model):
 
 
 class Blob(models.Model):
-    """ffl_blob: an opaque payload named by its SHA-256. `data` holds small ones inline; null means: in the store.
+    """ffl_blob: an opaque payload named by its SHA-256. `data` holds small ones; null: it is in the store.
 
-    `gone_at` is set when the bytes were deleted; the row stays, so that a late reader gets a sentence and not a riddle.
+    `gone_at` is set when the bytes were deleted; the row stays, so that a late reader gets a sentence and
+    not a riddle.
     """
 
     sha256 = HexField(unique=True)

@@ -1,4 +1,5 @@
-"""Projects and who belongs to them. Membership follows the coordinator's signed manifests and nothing else."""
+"""Projects and who belongs to them. Membership follows the coordinator's signed manifests and nothing else.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +25,9 @@ class ProjectQuerySet(VisibleQuerySet):
 
 
 class Project(models.Model):
-    """ffl_project: a question several sites work on. `epoch` is the newest accepted manifest's, 0 before the first."""
+    """ffl_project: a question several sites work on. `epoch` is the newest accepted manifest's, 0 before
+    the first.
+    """
 
     class State(models.TextChoices):
         OPEN = "open"
@@ -51,7 +54,9 @@ class Project(models.Model):
 
 
 class Step(models.Model):
-    """ffl_step: the name of one task of the plan at its place. The parameters travel sealed; here is their hash."""
+    """ffl_step: the name of one task of the plan at its place. The parameters travel sealed; here is their
+    hash.
+    """
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="steps")
     seq = models.IntegerField()
@@ -116,7 +121,8 @@ class ParticipantQuerySet(VisibleQuerySet):
 class Participant(models.Model):
     """ffl_participant: a site that is (out_at null) or was in a project. The coordinator has a row as well.
 
-    A post of a run pinned to an older epoch needs both: the member row of that epoch, and a participant row not out.
+    A post of a run pinned to an older epoch needs both: the member row of that epoch, and a participant row
+    not out.
     """
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="participants")
@@ -143,7 +149,9 @@ class InvitationQuerySet(VisibleQuerySet):
 
 
 class Invitation(models.Model):
-    """ffl_invitation: an invitation code's public id, and the one answer to it. The secret never comes here."""
+    """ffl_invitation: an invitation code's public id, and the one answer to it. The secret never comes
+    here.
+    """
 
     code_id = HexField(max_length=32, unique=True)
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="invitations")

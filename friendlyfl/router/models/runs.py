@@ -1,4 +1,6 @@
-"""Copies of runs and of each site's place in them. The truth is at the sites; lists are made from these rows."""
+"""Copies of runs and of each site's place in them. The truth is at the sites; lists are made from these
+rows.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ class RunQuerySet(VisibleQuerySet):
 
 
 class Run(models.Model):
-    """ffl_run: the coordinator's own line about one execution of a plan; `uid` and `number` come from its journal."""
+    """ffl_run: the coordinator's own line about one execution of a plan; `uid` and `number` come from its
+    journal.
+    """
 
     uid = UidField(unique=True)
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="runs")

@@ -40,7 +40,9 @@ class SiteQuerySet(VisibleQuerySet):
 
 
 class Site(models.Model):
-    """ffl_site: one hospital's installation. `fingerprint` names its identity key, `public` is that key in hex."""
+    """ffl_site: one hospital's installation. `fingerprint` names its identity key, `public` is that key in
+    hex.
+    """
 
     class State(models.TextChoices):
         ACTIVE = "active"
@@ -78,7 +80,10 @@ class Site(models.Model):
 
 
 class Card(models.Model):
-    """ffl_card: a key card exactly as its site signed it. `use` is "standing" or a run's uid; `seq` grows per site."""
+    """ffl_card: a key card exactly as its site signed it. `use` is "standing" or a run's uid.
+
+    `seq` counts up for each use by itself.
+    """
 
     site = models.ForeignKey(Site, on_delete=models.CASCADE, related_name="cards")
     sha256 = HexField(unique=True)
@@ -91,8 +96,8 @@ class Card(models.Model):
 
     class Meta:
         db_table = "ffl_card"
-        ordering = ["site", "seq"]
-        constraints = [models.UniqueConstraint(fields=["site", "seq"], name="ffl_card_seq")]
+        ordering = ["site", "pk"]
+        constraints = [models.UniqueConstraint(fields=["site", "use", "seq"], name="ffl_card_seq")]
 
     def __str__(self) -> str:
         return self.kid
@@ -120,7 +125,9 @@ class Lease(models.Model):
 
 
 class Nonce(models.Model):
-    """ffl_nonce: nonces of accepted request signatures, kept until 10 minutes after `created` (Unix seconds)."""
+    """ffl_nonce: nonces of accepted request signatures, kept until 10 minutes after `created` (Unix
+    seconds).
+    """
 
     site = models.ForeignKey(Site, on_delete=models.CASCADE, db_index=False)
     nonce = models.CharField(max_length=64)

@@ -1,1 +1,3 @@
-"""Who exists: the decisions on records (sites, projects, membership, runs), free of HTTP. The verbs' HTTP side is in `api`."""
+"""Who exists: the decisions on records (sites, projects, membership, runs), free of HTTP. The verbs' HTTP
+side is in `api`.
+"""

@@ -1,4 +1,6 @@
-"""Who asks: one frozen value made from the one credential of a request. Rights derive from it and are stored nowhere."""
+"""Who asks: one frozen value made from the one credential of a request. Rights derive from it and are
+stored nowhere.
+"""
 
 from __future__ import annotations
 
