@@ -1,0 +1,165 @@
+"""The basis in which a fit runs: pooled-centred columns, made orthogonal once, so that units never matter.
+
+Which columns are kept, which are constant, which depend on others: decided on the pooled information and never
+at one hospital. What does not live here: the search itself (newton) and what the columns mean (likelihood).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import linalg
+
+from friendlyfl.tasks import Table
+from friendlyfl.tasks.stats.newton import Bools, Floats
+
+ALIASED = 1e-14  # R's tolerance 1e-7, on squared lengths of centred columns
+SUSPECT = 1e-8  # a share of unexplained length that the first look cannot tell from rounding
+CONSTANT = 1e-22  # spread over size, squared: the column has one value
+
+
+@dataclass(frozen=True)
+class Basis:
+    """Design columns in, columns of the fit out: `(design - centre) @ matrix`. Column 0 is the intercept.
+
+    `unit` is each column's size, `kept` the columns that take part, `constant` those with one value; `gram` is
+    the first information about the columns, and `share` what of a kept column the earlier ones do not explain.
+    """
+
+    centre: Floats
+    unit: Floats
+    matrix: Floats
+    kept: list[int]
+    constant: list[int]
+    gram: Floats | None = None
+    share: Floats | None = None
+
+    @classmethod
+    def begin(cls, centre: Floats, size: Floats) -> Basis:
+        """Columns centred and divided by their pooled size, still dependent as they come."""
+        unit = np.where(size > 0, size, 1.0)
+        return cls(centre, unit, np.diag(1.0 / unit), list(range(len(unit))), [])
+
+    def to_state(self) -> dict[str, Any]:
+        return dict(vars(self))
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Basis:
+        return cls(**state)
+
+    def sorted_out(self, info: Floats, free: Bools) -> Basis:
+        """After the first evaluation: constant and dependent columns out, the others orthogonal.
+
+        `info` is the information at the null model's estimate and `free` marks that model's parameters.
+        """
+        gram = unexplained(info, free)
+        spread = np.diag(gram) > CONSTANT * np.diag(info)[free].max()
+        kept = np.flatnonzero(spread)
+        share = pivots(gram[np.ix_(kept, kept)])
+        clear = share > np.finfo(float).eps
+        constant = [int(place) + 1 for place in np.flatnonzero(~spread)]
+        return replace(self, constant=constant, gram=gram)._over(kept[clear], share[clear])
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether rounding could hide that a column depends on others: then one more look is needed."""
+        return self.share is not None and bool((self.share < SUSPECT).any())
+
+    def looked_at(self, info: Floats, free: Bools) -> Basis:
+        """After an evaluation in an orthogonal basis, where a dependent column has no length left."""
+        assert self.share is not None
+        gram = unexplained(info, free)
+        share = self.share * pivots(gram) * np.diag(gram)
+        alive = share >= ALIASED
+        if alive.all():
+            return replace(self, share=np.ones(len(share)))
+        places = np.array(self.kept[1:], dtype=np.int64)[alive] - 1
+        return self._over(places, share[alive])
+
+    def _over(self, places: npt.NDArray[np.int64], share: Floats) -> Basis:
+        assert self.gram is not None
+        matrix = np.zeros((len(self.unit), 1 + len(places)))
+        matrix[0, 0] = 1.0
+        change = orthogonal(self.gram[np.ix_(places, places)])
+        matrix[1 + places, 1:] = change / self.unit[1 + places, None]
+        return replace(self, matrix=matrix, kept=[0, *(int(p) + 1 for p in places)], share=share)
+
+    def from_first(self, extra: int) -> Floats:
+        """The matrix from this basis' parameters to those of the basis it began with (`extra` stay as they are)."""
+        columns = self.unit[:, None] * self.matrix
+        return linalg.block_diag(columns, np.eye(extra)) if extra else columns
+
+
+class View:
+    """A site's table whose design is in the basis of the fit. Everything else is the table's own."""
+
+    def __init__(self, table: Table, terms: Sequence[str], basis: Basis) -> None:
+        self.table, self._terms, self._basis = table, tuple(terms), basis
+        self._design: Floats | None = None
+
+    def design(self, terms: Sequence[str]) -> Floats:
+        if tuple(terms) != self._terms:
+            raise ValueError("A likelihood has one design: that of its predictors.")
+        if self._design is None:
+            self._design = (self.table.design(terms) - self._basis.centre) @ self._basis.matrix
+        return self._design
+
+    def yes(self, column: str) -> Floats:
+        return self.table.yes(column)
+
+    def levels(self, column: str) -> npt.NDArray[np.int64]:
+        return self.table.levels(column)
+
+    def grid(self, column: str) -> npt.NDArray[np.int64]:
+        return self.table.grid(column)
+
+    def __getitem__(self, column: str) -> npt.NDArray[Any]:
+        return self.table[column]
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+
+def unexplained(info: Floats, free: Bools) -> Floats:
+    """Information about the columns that the null model's parameters do not already explain."""
+    others = ~free
+    across = info[np.ix_(free, others)]
+    gram: Floats = info[np.ix_(others, others)] - across.T @ linalg.solve(info[np.ix_(free, free)], across)
+    return (gram + gram.T) / 2.0
+
+
+def pivots(gram: Floats) -> Floats:
+    """Per column, in order: the share of its squared length that the columns before it do not explain.
+
+    A column that is explained to rounding takes no part in explaining later ones.
+    """
+    size = len(gram)
+    lower = np.zeros_like(gram)
+    share = np.zeros(size)
+    for j in range(size):
+        rest = gram[j, j] - lower[j, :j] @ lower[j, :j]
+        share[j] = max(rest, 0.0) / gram[j, j] if gram[j, j] > 0 else 0.0
+        if share[j] > np.finfo(float).eps:
+            lower[j, j] = np.sqrt(rest)
+            lower[j + 1 :, j] = (gram[j + 1 :, j] - lower[j + 1 :, :j] @ lower[j, :j]) / lower[j, j]
+    return share
+
+
+def orthogonal(gram: Floats) -> Floats:
+    """The matrix M that makes M' gram M the identity, columns in order; `gram` has passed `pivots`."""
+    size = len(gram)
+    if size == 0:
+        return np.zeros((0, 0))
+    scale = 1.0 / np.sqrt(np.diag(gram))
+    scaled = gram * np.outer(scale, scale)
+    lower = np.zeros_like(gram)
+    for j in range(size):
+        rest = scaled[j, j] - lower[j, :j] @ lower[j, :j]
+        lower[j, j] = np.sqrt(max(rest, np.finfo(float).eps))
+        lower[j + 1 :, j] = (scaled[j + 1 :, j] - lower[j + 1 :, :j] @ lower[j, :j]) / lower[j, j]
+    basis: Floats = scale[:, None] * linalg.solve_triangular(lower, np.eye(size), lower=True).T
+    return basis

@@ -1,0 +1,340 @@
+"""Maximum likelihood over hospitals: the base of every regression whose log-likelihood is a sum over rows.
+
+An author writes `rows(data, theta) -> loglik, score, info` and `begin`. Pooled centring, an orthogonal basis,
+Newton with step halving, dropped terms, separation, the null model and the usual statistics come from here.
+What does not live here: the steps of Newton (newton), the columns (basis), one family's formulas (glm and its
+children), sentences (wording).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from friendlyfl.tasks import Columns, Count, Cross, Done, Sum, Table, Task
+from friendlyfl.tasks.base import Kind, State, Update
+from friendlyfl.tasks.report import Vcov
+from friendlyfl.tasks.stats import wording
+from friendlyfl.tasks.stats.basis import Basis, View
+from friendlyfl.tasks.stats.inference import chi_square, wald, wald_test
+from friendlyfl.tasks.stats.newton import (
+    Bools,
+    Floats,
+    Search,
+    Seen,
+    inverse_at_limit,
+    inverse_of,
+    judge,
+)
+
+Rows = tuple[float, Floats, Floats] | tuple[float, Floats, Floats, Mapping[str, Any]]
+
+NAMED = 1e-6  # a term with a smaller part in a direction to infinity is not in it
+JUMP = 30.0  # steps, each about one on the scale of the link: e^-40 is nothing
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The end of the search, in the basis of the fit. `lost` holds directions to infinity, one a column."""
+
+    theta: Floats
+    loglik: float
+    inverse: Floats
+    lost: Floats
+    sums: Mapping[str, Any]  # the further sums of `rows`, at the estimate
+
+
+class Likelihood(Task):
+    """A model whose log-likelihood is a sum over rows."""
+
+    row_additive: ClassVar[bool] = True
+    stages: ClassVar[tuple[str, ...]] = ("moments", "fit")
+    sends: ClassVar[Mapping[str, type[Kind]]] = {
+        "rows": Count,
+        "columns": Sum,
+        "sizes": Sum,
+        "loglik": Sum,
+        "score": Sum,
+        "info": Cross,
+        "overflow": Sum,
+    }
+    ratio: ClassVar[str] = "Ratio"  # what exp(coefficient) is called
+
+    predictors = Columns(
+        "Predictors",
+        min=0,
+        terms=True,
+        help="Columns of the dictionary; a:b is an interaction, .site the hospital",
+    )
+
+    # What an author writes; only the first two are needed.
+
+    def rows(self, data: View, theta: Floats) -> Rows:
+        """Log-likelihood, score and information at theta; a fourth value, a dict, is summed along."""
+        raise NotImplementedError
+
+    def begin(self, total: Mapping[str, Any]) -> Floats | Done:
+        """Where the null model starts: the intercept and each of `extra`; Done if it can have no answer."""
+        raise NotImplementedError
+
+    def sums(self, data: Table) -> Update:
+        """What `begin` and the statistics need beyond the design's own sums; keys are declared in `sends`."""
+        return {}
+
+    def extra(self) -> list[str]:
+        """Names of parameters that are no coefficient of the design, such as Log(scale)."""
+        return []
+
+    def shifts(self) -> list[float]:
+        """How each of `extra` moves when columns are not centred: 0 for a scale, 1 for a threshold."""
+        return [0.0] * len(self.extra())
+
+    def counted(self, data: Table) -> Bools | None:
+        """Rows that take part (one with weight 0 does not); None for all."""
+        return None
+
+    def own_statistics(self, fit: Fit, state: State) -> dict[str, float | None]:
+        """Statistics of the family, beside those every likelihood has."""
+        return {}
+
+    def own_notes(self, fit: Fit, state: State) -> list[str]:
+        return []
+
+    def own_pieces(self, fit: Fit, state: State) -> dict[str, Any]:
+        """Further pieces of the Result: events, reproduce."""
+        return {}
+
+    def fitted(self, fit: Fit, state: State) -> State | Done:
+        """What follows the fit: the Result, or a further stage."""
+        return self.result(fit, state)
+
+    # Stage moments: the pooled middle and size of every column, so that no unit of measurement matters.
+
+    def start(self) -> State:
+        return {"stage": "moments"}
+
+    def local_moments(self, data: Table, state: State) -> Update:
+        design, counted = data.design(self.predictors), self.counted(data)
+        if counted is not None:
+            design = design[counted]
+        return {
+            "rows": len(design),
+            "columns": design.sum(axis=0),
+            "sizes": np.abs(design).sum(axis=0),
+            **self.sums(data),
+        }
+
+    def combine_moments(self, state: State, total: Update) -> State | Done:
+        rows = float(total["rows"])
+        if rows == 0:
+            return self.no_answer(wording.NO_ROWS)
+        begin = self.begin(total)
+        if isinstance(begin, Done):
+            return begin
+        centre = np.array(total["columns"], dtype=np.float64) / rows
+        centre[0] = 0.0
+        basis = Basis.begin(centre, np.array(total["sizes"], dtype=np.float64) / rows)
+        theta = np.concatenate([begin[:1], np.zeros(len(centre) - 1), begin[1:]])
+        kept = {key: value for key, value in total.items() if key not in ("columns", "sizes")}
+        return {
+            "stage": "fit",
+            "phase": "null",
+            "moments": kept,
+            "basis": basis.to_state(),
+            "search": Search.at(theta).to_state(),
+        }
+
+    # Stage fit: one evaluation a round, first of the null model, then of the whole one.
+
+    def local_fit(self, data: Table, state: State) -> Update:
+        view = View(data, self.predictors, Basis.from_state(state["basis"]))
+        with np.errstate(all="ignore"):
+            loglik, score, info, *more = self.rows(view, state["search"]["theta"])
+        update = {"loglik": loglik, "score": score, "info": info, **(more[0] if more else {})}
+        if all(np.isfinite(value).all() for value in update.values()):
+            return {**update, "overflow": 0.0}
+        return {**{key: np.zeros_like(value) for key, value in update.items()}, "overflow": 1.0}
+
+    def combine_fit(self, state: State, total: Update) -> State | Done:
+        seen = Seen(float(total["loglik"]), total["score"], total["info"], not float(total["overflow"]))
+        sums = {k: v for k, v in total.items() if k not in ("loglik", "score", "info", "overflow")}
+        phases = {"null": self._null, "look": self._look, "full": self._full, "limit": self._limit}
+        return phases[state["phase"]](state, seen, sums)
+
+    def stuck(self, state: State) -> str:
+        decrement = state["search"]["decrement"] if "search" in state else None
+        return wording.no_convergence(self.max_rounds, decrement)
+
+    def no_answer(self, sentence: str, **pieces: Any) -> Done:
+        return Done(answer=sentence, notes=[sentence], **pieces)
+
+    def nulls(self, size: int) -> Bools:
+        """Marks the parameters of the null model: the intercept and the extra ones."""
+        free = np.zeros(size, dtype=np.bool_)
+        free[0] = True
+        free[size - len(self.extra()) :] = True
+        return free
+
+    def _null(self, state: State, seen: Seen, sums: Mapping[str, Any]) -> State | Done:
+        search = Search.from_state(state["search"])
+        free = self.nulls(len(search.theta))
+        verdict, search = judge(search, seen, inverse_of(seen.info, free))
+        if verdict == "again":
+            return {**state, "search": search.to_state()}
+        if verdict != "done":
+            return self.no_answer(wording.NO_NULL)
+        basis = Basis.from_state(state["basis"]).sorted_out(seen.info, free)
+        state = {**state, **self._in_basis(basis, search.theta[free]), "loglik_null": seen.loglik}
+        if basis.doubtful:
+            return {**state, "phase": "look"}
+        change = basis.from_first(len(self.extra()))
+        return self._open(
+            state, Seen(seen.loglik, change.T @ seen.score, change.T @ seen.info @ change), sums
+        )
+
+    def _look(self, state: State, seen: Seen, sums: Mapping[str, Any]) -> State | Done:
+        """A second look at columns that seem dependent: in the new basis rounding no longer hides it."""
+        theta, old = state["search"]["theta"], Basis.from_state(state["basis"])
+        free = self.nulls(len(theta))
+        basis = old.looked_at(seen.info, free)
+        state = {**state, **self._in_basis(basis, theta[free])}
+        return state if len(basis.kept) < len(old.kept) else self._open(state, seen, sums)
+
+    def _in_basis(self, basis: Basis, nulls: Floats) -> State:
+        theta = np.concatenate([nulls[:1], np.zeros(len(basis.kept) - 1), nulls[1:]])
+        return {"basis": basis.to_state(), "search": Search.at(theta).to_state()}
+
+    def _open(self, state: State, seen: Seen, sums: Mapping[str, Any]) -> State | Done:
+        """The first step of the whole model; `seen` is its evaluation at the null model's estimate."""
+        inverse = inverse_of(seen.info)
+        score_test = None if inverse is None else float(seen.score @ inverse @ seen.score)
+        metric = np.sqrt(np.maximum(np.diag(seen.info), np.finfo(float).tiny))
+        state = {**state, "phase": "full", "score_test": score_test, "metric": metric, "patient": False}
+        return self._full(state, seen, sums)
+
+    def _full(self, state: State, seen: Seen, sums: Mapping[str, Any]) -> State | Done:
+        inverse = inverse_of(seen.info)
+        verdict, search = judge(Search.from_state(state["search"]), seen, inverse, state["metric"])
+        if verdict == "done" and inverse is not None:
+            nothing = np.zeros((len(search.theta), 0))
+            return self.fitted(Fit(search.theta, seen.loglik, inverse, nothing, sums), state)
+        if verdict == "runaway" and not state["patient"]:
+            return self._leap(state, search)
+        if verdict == "runaway":
+            search = Search(search.theta + search.step, search.step, seen.loglik, 0.0, search.decrement)
+        if verdict == "stuck":
+            return self.no_answer(wording.no_convergence(None, search.decrement))
+        return {**state, "search": search.to_state()}
+
+    def _leap(self, state: State, at: Search) -> State:
+        """Far along the direction to infinity, where the rows that pull there hold no information any more."""
+        step = JUMP * at.step
+        length = float(np.linalg.norm(state["metric"] * at.step))
+        return {
+            **state,
+            "phase": "limit",
+            "search": Search(at.theta + step, step, at.loglik, length).to_state(),
+        }
+
+    def _limit(self, state: State, seen: Seen, sums: Mapping[str, Any]) -> State | Done:
+        """Newton over what still holds information: the other terms have a finite answer at the limit."""
+        inverse, lost = inverse_at_limit(seen.info, state["metric"])
+        if lost.shape[1] == 0:  # the leap lost nothing, so it was no separation
+            return self._full({**state, "phase": "full", "patient": True}, seen, sums)
+        verdict, search = judge(Search.from_state(state["search"]), seen, inverse, state["metric"])
+        if verdict == "done":
+            return self.fitted(Fit(search.theta, seen.loglik, inverse, lost, sums), state)
+        if verdict == "runaway":
+            return self._leap(state, search)
+        if verdict == "stuck":
+            return self.no_answer(wording.no_convergence(None, search.decrement))
+        if search.halvings:  # the log-likelihood fell: back, and no more leaps
+            return {**state, "phase": "full", "patient": True, "search": search.to_state()}
+        return {**state, "search": search.to_state()}
+
+    # The Result.
+
+    def raw(self, basis: Basis) -> tuple[list[str], Floats]:
+        """Names of the fitted parameters, and the matrix from theta to them in raw units."""
+        names, extra = self.terms(self.predictors), self.extra()
+        columns = len(basis.kept)
+        matrix = np.zeros((columns + len(extra), columns + len(extra)))
+        matrix[:columns, :columns] = basis.matrix[basis.kept]
+        middle = basis.centre[basis.kept] @ basis.matrix[basis.kept]
+        matrix[0, :columns] -= middle
+        for place, shift in enumerate(self.shifts(), start=columns):
+            matrix[place, place] = 1.0
+            matrix[place, :columns] = shift * middle
+        return [names[place] for place in basis.kept] + extra, matrix
+
+    def result(self, fit: Fit, state: State, robust: Floats | None = None) -> Done:
+        """The Result; `robust` is a covariance in the basis of the fit that takes over tests and limits."""
+        basis = Basis.from_state(state["basis"])
+        names, raw = self.raw(basis)
+        estimates, model = raw @ fit.theta, raw @ fit.inverse @ raw.T
+        vcov = model.copy() if robust is None else raw @ robust @ raw.T
+        infinite = _infinite(raw, fit.lost, state["metric"])
+        for matrix in (model, vcov):
+            matrix[infinite, :] = matrix[:, infinite] = np.nan
+        both = {"se": np.sqrt(np.diag(model)), "se_robust": np.sqrt(np.diag(vcov))}
+        tested = ~self.nulls(len(names))
+        lost = [name for name, gone in zip(names, infinite, strict=True) if gone]
+        nothing_left = bool(infinite[tested].all()) if tested.any() else bool(infinite.all())
+        sentence = wording.separation(lost, nothing_left) if lost else ""
+        return Done(
+            answer=sentence if nothing_left else "",
+            coefficients=wald(names, estimates, vcov, more=None if robust is None else both),
+            aliased=self._left_out(basis),
+            vcov=Vcov(names, vcov.tolist()),
+            statistics=self._statistics(fit, state, len(names), int(tested.sum())),
+            tests=self._tests(fit, state, estimates[tested], vcov[np.ix_(tested, tested)]),
+            conventions=wording.conventions(str(self.values.get("robust") or "none")),
+            figures=wording.forest(self.title, self.ratio, bool(tested.any())),
+            notes=[
+                *([sentence] if lost else []),
+                *self._left_out_notes(basis),
+                *self.own_notes(fit, state),
+            ],
+            **self.own_pieces(fit, state),
+        )
+
+    def _left_out(self, basis: Basis) -> list[str]:
+        names = self.terms(self.predictors)
+        return [name for place, name in enumerate(names) if place not in basis.kept]
+
+    def _left_out_notes(self, basis: Basis) -> list[str]:
+        names = self.terms(self.predictors)
+        constant = [names[place] for place in basis.constant]
+        return wording.dropped([n for n in self._left_out(basis) if n not in constant], constant)
+
+    def _statistics(self, fit: Fit, state: State, fitted: int, tested: int) -> dict[str, float | None]:
+        rows = float(state["moments"]["rows"])
+        return {
+            "loglik": fit.loglik,
+            "loglik_null": state["loglik_null"],
+            "aic": 2.0 * fitted - 2.0 * fit.loglik,
+            "bic": np.log(rows) * fitted - 2.0 * fit.loglik,
+            "df_residual": rows - fitted,
+            "df_null": rows - (fitted - tested),
+            **self.own_statistics(fit, state),
+        }
+
+    def _tests(self, fit: Fit, state: State, estimates: Floats, vcov: Floats) -> dict[str, Any]:
+        df, score = len(estimates), state["score_test"]
+        return {
+            "lrt": chi_square(2.0 * (fit.loglik - state["loglik_null"]), df),
+            "wald": wald_test(estimates, vcov),
+            "score_test": chi_square(float("nan") if score is None else score, df),
+        }
+
+
+def _infinite(raw: Floats, lost: Floats, metric: Floats) -> Bools:
+    """Raw parameters that a direction to infinity moves; each measured by its own standard error at the start."""
+    if lost.shape[1] == 0:
+        return np.zeros(len(raw), dtype=np.bool_)
+    typical = np.sqrt((raw**2) @ (1.0 / metric**2))
+    parts: Bools = (np.abs(raw @ lost).max(axis=1) / typical) > NAMED
+    return parts

@@ -1,0 +1,116 @@
+"""Sentences of the regressions: notes, conventions, figures and the same analysis in R and in Python.
+
+Words only. What does not live here: any number that is not handed in.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from friendlyfl.tasks.report import Figure
+
+NO_ROWS = "No row has a value in every column of this step, so there is nothing to analyse."
+NO_NULL = "Even a model without predictors has no finite answer: the outcome is the same for every patient."
+EVENTS_PER_TERM = 10
+
+
+def listed(items: Sequence[str]) -> str:
+    """A list as people write it: “a”, “b” and “c”."""
+    quoted = [f"“{item}”" for item in items]
+    return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} and {quoted[-1]}"
+
+
+def no_convergence(rounds: int | None, decrement: float | None) -> str:
+    """Why there are no coefficients; the decrement is the squared distance from the answer in standard errors."""
+    after = (
+        "The search stopped" if rounds is None else f"The search did not reach an answer in {rounds} rounds"
+    )
+    last = "" if decrement is None else f" (the last decrement was {decrement:.2g})"
+    return f"{after}{last}: no coefficients are given. Try fewer predictors, or join rare levels."
+
+
+def separation(lost: Sequence[str], everything: bool) -> str:
+    """What R's user knows as “fitted probabilities numerically 0 or 1 occurred”, with the terms named."""
+    if everything:
+        return (
+            f"Separation: {listed(lost)} tell the outcomes apart without an error, so no coefficient has a finite "
+            "value. Use fewer predictors, join rare levels, or describe the groups in a table instead."
+        )
+    grow, have = ("grows", "has") if len(lost) == 1 else ("grow", "have")
+    return (
+        f"Separation: the estimate of {listed(lost)} {grow} without bound, because among some patients all have the "
+        f"same outcome; it {have} no standard error, and the value shown is only where the search stopped. "
+        "Join rare levels or leave the term out; the other terms are not affected."
+    )
+
+
+def dropped(dependent: Sequence[str], constant: Sequence[str]) -> list[str]:
+    """Why terms are missing from the coefficients."""
+    notes = []
+    if constant:
+        was, it = ("was", "it is") if len(constant) == 1 else ("were", "they are")
+        notes.append(f"{listed(constant)} {was} left out: {it} the same for every patient in this analysis.")
+    if dependent:
+        was = "was" if len(dependent) == 1 else "were"
+        notes.append(f"{listed(dependent)} {was} left out: the terms before already say the same.")
+    return notes
+
+
+def few_events(events: float, terms: int) -> list[str]:
+    """A warning when the rarer outcome is too rare for so many terms."""
+    if terms == 0 or events >= EVENTS_PER_TERM * terms:
+        return []
+    return [
+        f"There are {events / terms:.1f} events for each term, fewer than {EVENTS_PER_TERM}: "
+        "estimates may be too large and intervals too narrow."
+    ]
+
+
+def conventions(robust: str = "none", t: bool = False) -> dict[str, Any]:
+    """How the numbers of a regression are to be read, for a methods section."""
+    se = "model (inverse information at the reported estimate)"
+    if robust != "none":
+        se = f"robust ({robust} sandwich in se_robust, statistic, p, limits, vcov and the Wald test; se is the model's)"
+    return {
+        "se": se,
+        "ci": "t" if t else "wald",
+        "level": 0.95,
+        "contrasts": "treatment, the first level of a factor is the reference",
+        "missing": "complete cases over the columns named",
+    }
+
+
+def forest(title: str, ratio: str, any_terms: bool) -> list[Figure]:
+    """The forest plot of a regression's coefficients."""
+    if not any_terms:
+        return []
+    text = f"{ratio} with its 95% confidence interval for each term; the line at 1 means no difference."
+    return [Figure("Forest", f"{title}: {ratio.lower()}s", text, table="coefficients")]
+
+
+def r_name(name: str) -> str:
+    """A column's name as R reads it in a formula."""
+    plain = re.fullmatch(r"(?:[A-Za-z]|\.(?![0-9]))[A-Za-z0-9._]*", name)
+    return name if plain else f"`{name}`"
+
+
+def r_formula(outcome: str, terms: Sequence[str]) -> str:
+    sides = [":".join(r_name(part) for part in term.split(":")) for term in terms]
+    return f"{r_name(outcome)} ~ {' + '.join(sides) or '1'}"
+
+
+def python_formula(outcome: str, terms: Sequence[str]) -> str:
+    """A formula for statsmodels (patsy); names that are not Python's are quoted."""
+
+    def name(text: str) -> str:
+        return text if text.isidentifier() else f'Q("{text}")'
+
+    sides = [":".join(name(part) for part in term.split(":")) for term in terms]
+    return f"{name(outcome)} ~ {' + '.join(sides) or '1'}"
+
+
+def quoted(text: str) -> str:
+    """A text as R writes it."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
