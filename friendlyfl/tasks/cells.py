@@ -180,11 +180,16 @@ def _judge_numbers(
     values = [_number(t, f, sign) if f in fits else None for t, f in zip(tokens, forms, strict=True)]
     notes: tuple[str, ...]
     if not all(value is not None for value in values):
+        strange = {form for form in rows if form not in fits}
+        if strange == {"code"}:
+            example = next(t for t, f in zip(tokens, forms, strict=True) if f == "code")
+            note = f"Cells such as {example} would lose digits as numbers: kept as text."
+            return Verdict("text", values, notes=(note,))
         unsure = rows.keys() & {"point_maybe", "comma_maybe"} - fits
         notes = (_unsure_note(tokens, forms, unsure),) if unsure else ()
         return Verdict("text", values, looks_like="numbers", decimal=sign, notes=notes)
     whole = all(isinstance(value, int) for value in values)
-    notes = _number_notes(rows, "" if whole else sign)
+    notes = _number_notes(rows, sign)
     if whole:
         return Verdict("integer", values, notes=notes)
     plain = [t.translate(_GROUPING).replace(_OTHER[sign], "") for t in tokens]
@@ -193,7 +198,7 @@ def _judge_numbers(
 
 def _decimal_sign(rows: dict[str, int], decimal: str) -> str:
     """The decimal sign of this column: its own proof first, then the file's, else undecided."""
-    proof = {sign: sum(rows.get(form, 0) for form in forms) for sign, forms in _PROOF.items()}
+    proof = {sign: sum(rows.get(form, 0) for form in shown) for sign, shown in _PROOF.items()}
     if proof["."] or proof[","]:
         return "." if proof["."] >= proof[","] else ","
     if rows.get("point_maybe") and rows.get("comma_maybe"):
@@ -212,9 +217,10 @@ def _unsure_note(tokens: Sequence[str], forms: Sequence[str], unsure: set[str]) 
 
 def _number_notes(rows: dict[str, int], sign: str) -> tuple[str, ...]:
     notes = []
-    if sign == ",":
+    if sign == "," and rows.keys() & {*_PROOF[","], "comma_maybe"} - {"comma_grouped"}:
         notes.append("Read with decimal commas.")
-    if any("grouped" in form or "spaced" in form for form in rows):
+    taken_out = {"spaced", "point_spaced", "comma_spaced", "point_grouped", "comma_grouped"}
+    if rows.keys() & (taken_out | {_MAYBE_FORM[other] for other in _OTHER.get(sign, "")}):
         notes.append("Thousands separators were taken out.")
     return tuple(notes)
 

@@ -70,7 +70,7 @@ class Table:
                 progress(fraction)
         if not self.rows:
             raise UsageError(
-                "csv_no_rows", f"The file {self.path.name} has a header line but no rows below it."
+                "dataset_empty", f"The file {self.path.name} has a header line but no rows below it."
             )
         return parts
 
@@ -79,7 +79,7 @@ class Table:
         return row + next(shift for start, shift in reversed(self._shifts) if row >= start)
 
     def _chunks(self) -> Iterator[tuple[list[list[str]], float]]:
-        self._shifts = []
+        self._shifts, self.notes = [], ()
         skipped = held = 0
         with self.path.open("rb") as raw, io.TextIOWrapper(raw, self.look.encoding, newline="") as text:
             reader, above = self.look.reader(text)
@@ -98,7 +98,9 @@ class Table:
                 if rows:
                     yield rows, min(raw.tell() / max(self.look.size, 1), 1.0)
         skipped += len(empty)
-        self.notes = (f"{skipped} blank lines were left out.",) if skipped else ()
+        if skipped:
+            lines = "1 blank line was" if skipped == 1 else f"{skipped:,} blank lines were"
+            self.notes = (f"{lines} left out.",)
 
     def _next(self, reader: Any, above: int) -> list[list[str]]:
         try:
@@ -131,9 +133,10 @@ class Table:
             row += 1
             self._shift(row, line + 1 - row)
             if len(found) != width:
+                cells_ = "1 cell" if len(found) == 1 else f"{len(found)} cells"
                 raise UsageError(
                     "csv_ragged",
-                    f"Row {row} (line {line + 1}) of {self.path.name} has {len(found)} cells, but the header "
+                    f"Row {row} (line {line + 1}) of {self.path.name} has {cells_}, but the header "
                     f"names {width} columns: repair that row, or export the table again.",
                 )
             line += 1 + sum(len(_LINE_END.findall(cell)) for cell in found if "\n" in cell or "\r" in cell)

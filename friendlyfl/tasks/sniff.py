@@ -109,7 +109,7 @@ def sniff(
     lines = sample[skipped:]
     if not lines:
         raise UsageError(
-            "csv_empty", f"The file {path.name} is empty: choose a file with a header line and rows."
+            "dataset_empty", f"The file {path.name} is empty: choose a file with a header line and rows."
         )
     _refuse_other_text(path, lines[0])
     chosen = separator or _separator(lines)
@@ -188,11 +188,11 @@ def _unreadable(path: Path, encoding: str | None) -> UsageError:
 
 def _cannot_open(path: Path, error: OSError) -> UsageError:
     if isinstance(error, FileNotFoundError):
-        return UsageError("csv_not_found", f"There is no file {path}: check its name and folder.")
+        return UsageError("dataset_missing", f"There is no file {path}: check its name and folder.")
     if isinstance(error, IsADirectoryError):
-        return UsageError("csv_not_found", f"{path} is a folder: choose a CSV file in it.")
+        return UsageError("dataset_missing", f"{path} is a folder: choose a CSV file in it.")
     return UsageError(
-        "csv_not_readable",
+        "dataset_missing",
         f"The file {path} cannot be opened: ask IT for the right to read it, or close it elsewhere.",
     )
 

@@ -121,7 +121,7 @@ def read_csv(
     if again:
         parts |= table.read(again, codes, again, lambda f: tell(0.9))
     if _stamp(path) != before:
-        raise UsageError("csv_changed", f"The file {path.name} changed while it was read: read it again.")
+        raise UsageError("dataset_changed", f"The file {path.name} changed while it was read: read it again.")
     described = []
     frame: dict[str, Any] = {}
     for name in chosen:
@@ -153,7 +153,7 @@ def _chosen(look: Sniffed, columns: Sequence[str] | None) -> tuple[str, ...]:
 
 def _known(look: Sniffed, name: str) -> None:
     if name not in look.names:
-        raise UsageError("column_unknown", f"The file has no column “{name}”.{close_names(name, look.names)}")
+        raise UsageError("column_missing", f"The file has no column “{name}”.{close_names(name, look.names)}")
 
 
 def _wishes(look: Sniffed, types: Mapping[str, str], decimal: str | None) -> Mapping[str, str]:
@@ -279,7 +279,7 @@ class _Column:
     ) -> ColumnDescription:
         few = len(tokens) <= 10 or (len(tokens) <= FACTOR_LEVELS and len(tokens) * 2 <= described.n)
         levels = _levels(tokens) if few else ()
-        if verdict.notes:
+        if verdict.notes and verdict.looks_like:  # numbers or dates that can be read in two ways
             return dataclasses.replace(described, type="text")
         if not verdict.looks_like:
             return dataclasses.replace(described, type="factor" if few else "text", levels=levels)
@@ -335,23 +335,23 @@ def _levels(tokens: list[str]) -> tuple[str, ...]:
     return tuple(sorted(tokens, key=r_order))
 
 
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' if number != 1 else ''}"
+
+
 def _rows(rows: Sequence[int]) -> str:
     """`3 rows (12, 40, 77)`, as a person counts."""
     numbers = ", ".join(str(row + 1) for row in rows[:ODD_ROWS])
     more = ", …" if len(rows) > ODD_ROWS else ""
-    return f"{len(rows):,} row{'s' if len(rows) != 1 else ''} ({numbers}{more})"
+    return f"{_counted(len(rows), 'row')} ({numbers}{more})"
 
 
 def _sentinel_note(present: NDArray[Any]) -> tuple[str, ...]:
     """-9 among values that are otherwise never below 0 often means that there is none: asked, not assumed."""
-    low = present.min()
-    if (
-        low not in _SENTINELS
-        or (present < 0).sum() != (present == low).sum()
-        or len(present) == (present < 0).sum()
-    ):
+    low, below = present.min(), int((present < 0).sum())
+    if low not in _SENTINELS or below != (present == low).sum() or below == len(present):
         return ()
-    times = int((present == low).sum())
+    where = _counted(below, "row")
     return (
-        f"{low:g} is the only value below 0, in {times:,} rows. If it means that there is no value, declare it.",
+        f"{low:g} is the only value below 0, in {where}. If it means that there is no value, declare it.",
     )
