@@ -6,6 +6,7 @@ How rounds run lives in `engine`, what a task may send under a hospital's rules 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -53,17 +54,26 @@ class Weights(Kind):
     words = "model parameters times the number of rows"
 
 
-DONE_KEYS = frozenset(
-    "exact conventions events clusters coefficients aliased vcov statistics tests tables curves figures notes "
-    "suppressed reproduce".split()
-)
+# The pieces of a Result that are a task's to fill in.
+DONE_KEYS = {
+    "exact",
+    "conventions",
+    "events",
+    "clusters",
+    "coefficients",
+    "aliased",
+    "vcov",
+    "statistics",
+    "tests",
+}
+DONE_KEYS |= {"tables", "curves", "figures", "notes", "suppressed", "reproduce"}
 
 
 class Done:
     """The end of a step: the pieces of a Result that the task fills in, each under the Result's own name.
 
-    `events` and `clusters` go to `n`. `answer` is a sentence when there are numbers to show but no finite answer
-    (separation): the Result keeps them and the command line ends with 4.
+    `events` and `clusters` go to `n`. `answer` is a sentence when there is no finite answer: it becomes the first
+    note, and what numbers there are stay.
     """
 
     def __init__(self, *, answer: str = "", **pieces: Any) -> None:
@@ -80,6 +90,7 @@ class Task:
     `stages` they write `local_<stage>` and `combine_<stage>`, and State carries `stage`.
     """
 
+    name: ClassVar[str] = ""  # in plans and on the command line; from the class's name unless given
     title: ClassVar[str] = ""
     version: ClassVar[str] = ""
     question: ClassVar[str] = ""  # the docstring's first line unless given
@@ -93,12 +104,13 @@ class Task:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        declared = {
-            name: value
-            for base in reversed(cls.__mro__)
-            for name, value in vars(base).items()
-            if isinstance(value, Parameter)
-        }
+        if "name" not in vars(cls):
+            cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
+        seen: dict[str, Any] = {}
+        for base in cls.__mro__:  # a class's own parameters come before those it inherits
+            for name, value in vars(base).items():
+                seen.setdefault(name, value)
+        declared = {name: value for name, value in seen.items() if isinstance(value, Parameter)}
         if taken := [name for name in declared if name in RESERVED]:
             raise TypeError(f"{cls.__name__}: a parameter cannot be called {taken[0]}")
         cls.parameters = declared
@@ -179,7 +191,7 @@ class Task:
         return names if intercept else names[1:]
 
     def scales(self, columns: Sequence[str]) -> Floats:
-        """A power of two for each design column, from the dictionary's ranges: divide by it before squares are summed."""
+        """A power of two for each design column, from the dictionary's ranges: divide by it before summing squares."""
         found = []
         for column in design_columns(columns, self.dictionary, self.sites):
             numbers = [self.spec(name).scale for name, code in column.parts if code is None]
@@ -193,12 +205,14 @@ class Task:
         """Names of the groups `data.levels(column)` counts, in its order: levels, grid values or numbers of sites."""
         return self.spec(column).group_names
 
+    @property
+    def root_seed(self) -> int:
+        """From the plan's hash; recorded in the Result."""
+        return int.from_bytes(hashlib.sha256(self.seed.encode()).digest()[:6], "big")
+
     def rng(self, state: State) -> np.random.Generator:
         """The only source of chance: fixed by the plan, this site's seat and the round."""
-        text = f"{self.seed}/{self.site}/{state.get('.round', 0)}"
-        return np.random.Generator(
-            np.random.PCG64(int.from_bytes(hashlib.sha256(text.encode()).digest(), "big"))
-        )
+        return np.random.Generator(np.random.PCG64([self.root_seed, self.site, int(state.get(".round", 0))]))
 
 
 class EachTask(Task):

@@ -1,13 +1,14 @@
 """The data dictionary: what every column means, its levels in order, its range and its grid.
 
 It is part of the plan, so columns of a design, levels and their order come from here and never from a site's own
-values. Reading files (source), a site's own names for columns (mapping) and guessing a dictionary (infer) do not live here.
+values. Reading files is in `source`, a site's own names for columns in `mapping`, guessing a dictionary in `infer`.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import difflib
+import itertools
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -299,6 +300,6 @@ def _listed(name: str, kind: str, value: Any) -> tuple[float, ...]:
     if not isinstance(value, list) or not value or len(value) > GRID_POINTS:
         raise _wrong(name, "needs its grid as a list of numbers")
     points = tuple(_bound(name, kind, point) for point in value)
-    if any(a >= b for a, b in zip(points, points[1:], strict=False)):
+    if any(a >= b for a, b in itertools.pairwise(points)):
         raise _wrong(name, "needs its grid in rising order")
     return points

@@ -59,6 +59,7 @@ class Table:
         self.record = record if record is not None else Record()
         self._designs: dict[tuple[str, ...], Floats] = {}
         self._chunks: list[Table] | None = None
+        self._classes: dict[str, Integers | None] = {}
 
     @classmethod
     def build(
@@ -115,7 +116,7 @@ class Table:
         odd = np.flatnonzero((values != 0) & (values != 1) & ~np.isnan(values))
         if len(odd):
             raise DataError(
-                "value_yes_no", f"“{column}” must be 0 or 1 and is not in {rows_text(self._rows[odd])}."
+                "column_type", f"“{column}” must be 0 or 1 and is not in {rows_text(self._rows[odd])}."
             )
         return np.asarray(values, dtype=np.float64)
 
@@ -141,7 +142,7 @@ class Table:
         odd = np.flatnonzero(there & ~on)
         if len(odd):
             raise DataError(
-                "value_grid",
+                "out_of_range",
                 f"“{column}” holds “{values[odd[0]]:g}” in {rows_text(self._rows[odd])}: "
                 "that is not a step of the grid its dictionary declares.",
             )
@@ -199,29 +200,40 @@ class Table:
 
     # What the disclosure check reads; it looks without leaving a trace in the record.
 
+    def look(self, column: str) -> npt.NDArray[Any]:
+        """The values of a column."""
+        return self._column(column)
+
     def term_cells(self, term: str) -> Integers:
         """People in each cell that the levels and two-valued columns of a term make."""
         codes = np.zeros(len(self), dtype=np.int64)
+        known = np.ones(len(self), dtype=bool)
         for name in term_columns(term, self._dictionary):
             found = self.classes(name)
             if found is not None:
                 codes = codes * (int(found.max(initial=0)) + 1) + found
-        return np.bincount(codes) if len(codes) else np.zeros(0, dtype=np.int64)
+                known &= found >= 0
+        return np.bincount(codes[known])
 
     def classes(self, column: str) -> Integers | None:
         """Codes of a factor's levels or of the values of a column that holds one or two; None for a measurement."""
-        values = self._column(column)
-        if self.spec(column).type == "factor":
-            return np.asarray(values, dtype=np.int64)
-        if self.spec(column).type == "text":
-            return None
-        present = np.unique(values[~missing(values)])
-        return np.searchsorted(present, values).astype(np.int64) if len(present) <= 2 else None
+        if column not in self._classes:
+            values = self._column(column)
+            if self.spec(column).type == "factor":
+                self._classes[column] = np.asarray(values, dtype=np.int64)
+            elif self.spec(column).type == "text":
+                self._classes[column] = None
+            else:
+                gone = missing(values)
+                present = np.unique(values[~gone])
+                few = np.where(gone, -1, np.searchsorted(present, values)) if len(present) <= 2 else None
+                self._classes[column] = few
+        return self._classes[column]
 
     def group_counts(self, column: str) -> Integers:
         """People in each group of a grouping column."""
         codes = self._group_codes(column)
-        return np.bincount(codes[codes >= 0]) if len(codes) else np.zeros(0, dtype=np.int64)
+        return np.bincount(codes[codes >= 0])
 
 
 def missing(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:

@@ -17,7 +17,7 @@ INTERCEPT = "(Intercept)"
 
 @dataclass(frozen=True)
 class DesignColumn:
-    """One column of a design: the product of its parts. A part is (column, level code) or, for a number, (column, None)."""
+    """One column of a design: the product of its parts, (column, level code) or, for a number, (column, None)."""
 
     name: str
     parts: tuple[tuple[str, int | None], ...]

@@ -1,7 +1,7 @@
 """From a column as a site holds it to numbers, checked against the dictionary.
 
 A value that does not fit is an error that names the rows, counted as a person counts them: the first row under the
-header is row 1. Such a sentence is for the site's own people; `DataError.travels` is what others may read.
+header is row 1. Such a sentence is for the site's own people.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ SHOWN_ROWS = 5
 
 
 class DataError(UsageError):
-    """A site's table does not fit the dictionary. The message may hold values: it stays at this site."""
+    """A site's table does not fit the dictionary. The message may hold values and stays at this site.
 
-    travels = "This hospital's table does not fit the plan's data dictionary; its own people can see where."
+    The code is one of `core.troubles`, whose fixed sentence is what others may read.
+    """
 
 
 def missing_column(name: str, names: list[str]) -> DataError:
@@ -46,8 +47,8 @@ def rows_text(rows: Array) -> str:
     )
 
 
-def _bad(spec: ColumnSpec, rows: Array, value: Any, what: str) -> DataError:
-    return DataError(f"value_{spec.type}", f"“{spec.name}” holds “{value}” in {rows_text(rows)}: {what}.")
+def _bad(code: str, spec: ColumnSpec, rows: Array, value: Any, what: str) -> DataError:
+    return DataError(code, f"“{spec.name}” holds “{value}” in {rows_text(rows)}: {what}.")
 
 
 def distinct(series: pd.Series[Any]) -> tuple[Array, Array]:
@@ -101,7 +102,9 @@ def _codes(series: pd.Series[Any], spec: ColumnSpec) -> Array:
     result = found[codes]
     if len(rows := np.flatnonzero(result == -2)):
         value = values[codes[rows[0]]]
-        raise _bad(spec, rows, value, f"that is none of its levels ({', '.join(spec.levels)})")
+        raise _bad(
+            "level_unknown", spec, rows, value, f"that is none of its levels ({', '.join(spec.levels)})"
+        )
     return result
 
 
@@ -119,7 +122,7 @@ def _numbers(series: pd.Series[Any], spec: ColumnSpec) -> Array:
         unread = np.flatnonzero(np.isinf(numbers))
     if len(unread):
         wanted = {"date": "it should be a date such as 2024-12-31"}.get(spec.type, "it should be a number")
-        raise _bad(spec, unread, series.iloc[unread[0]], wanted)
+        raise _bad("column_type", spec, unread, series.iloc[unread[0]], wanted)
     _check_bounds(numbers, series, spec)
     return np.asarray(numbers)
 
@@ -128,9 +131,11 @@ def _check_bounds(numbers: Array, series: pd.Series[Any], spec: ColumnSpec) -> N
     if spec.type == "integer" and len(rows := np.flatnonzero(numbers != np.floor(numbers))):
         rows = rows[~np.isnan(numbers[rows])]
         if len(rows):
-            raise _bad(spec, rows, series.iloc[rows[0]], "it should be a whole number")
+            raise _bad("column_type", spec, rows, series.iloc[rows[0]], "it should be a whole number")
     low = -np.inf if spec.low is None else spec.low
     high = np.inf if spec.high is None else spec.high
     if len(rows := np.flatnonzero((numbers < low) | (numbers > high))):
         allowed = " to ".join(str(bound) for bound in spec.to_json()["range"])
-        raise _bad(spec, rows, series.iloc[rows[0]], f"that is outside the allowed range {allowed}")
+        raise _bad(
+            "out_of_range", spec, rows, series.iloc[rows[0]], f"that is outside the allowed range {allowed}"
+        )

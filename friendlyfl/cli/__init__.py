@@ -1,0 +1,1 @@
+"""The command line: thin commands over actions, client and testing. Heavy imports stay inside commands."""

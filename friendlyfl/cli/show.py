@@ -1,0 +1,84 @@
+"""A Result as tables on a terminal. What the numbers mean is in `tasks.report`; pages and figures are elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from friendlyfl.tasks.report import Result
+
+ROWS = 40  # of one table; a curve has more points than a terminal wants
+FIRST = [
+    "term",
+    "variable",
+    "test",
+    "name",
+    "group",
+    "stratum",
+    "level",
+    "time",
+    "estimate",
+    "se",
+    "se_robust",
+]
+FIRST += ["statistic", "df", "p", "n", "missing", "n_risk", "n_event", "n_event_since_last", "n_censor"]
+FIRST += ["survival", "cumhaz", "ci_lower", "ci_upper", "mean", "sd", "skewness"]  # the rest as they come
+
+
+def number(value: Any) -> str:
+    """Short, and a dash for what is undefined or suppressed."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return ", ".join(number(part) for part in value) if isinstance(value, list) else str(value)
+    if isinstance(value, int) or (value.is_integer() and abs(value) < 1e9):
+        return f"{value:,.0f}"
+    return f"{value:.4g}" if abs(value) < 1e-3 else f"{value:,.4f}"
+
+
+def show(result: Result, console: Console | None = None) -> None:
+    """Print counts, tables, tests, statistics and notes, those that there are."""
+    console = console or Console(highlight=False)
+    counts = [
+        f"{name} {number(getattr(result.n, name))}"
+        for name in ("used", "dropped", "events", "clusters")
+        if getattr(result.n, name) is not None
+    ]
+    console.print(
+        f"[bold]{result.task}[/bold] {result.version}",
+        f"· {result.rounds} rounds",
+        *(f"· {c}" for c in counts),
+    )
+    _table(console, "Coefficients", result.coefficients)
+    for name, rows in result.tables.items():
+        _table(console, name.replace("_", " ").capitalize(), rows)
+    for curve in result.curves:
+        _table(console, f"{curve.name} {curve.group}", curve.points)
+    _table(console, "Tests", [{"test": name, **row} for name, row in result.tests.items()])
+    _table(
+        console, "Statistics", [{"name": name, "value": value} for name, value in result.statistics.items()]
+    )
+    if result.aliased:
+        console.print("Left out because other terms determine them:", ", ".join(result.aliased))
+    for sentence in [*result.notes, *(f"Not shown: {words}." for words in result.privacy.suppressed)]:
+        console.print(f"• {sentence}", markup=False)
+
+
+def _table(console: Console, title: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    if not rows:
+        return
+    given = dict.fromkeys(name for row in rows for name in row)
+    names = sorted(given, key=lambda name: FIRST.index(name) if name in FIRST else len(FIRST))
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for name in names:
+        words = all(row.get(name) is None or isinstance(row.get(name), str) for row in rows)
+        table.add_column(name, justify="left" if words else "right")
+    for row in rows[:ROWS]:
+        table.add_row(*(number(row.get(name, "")) for name in names))
+    console.print()
+    console.print(table)
+    if len(rows) > ROWS:
+        console.print(f"… {len(rows) - ROWS} more rows; --json writes them all.")

@@ -1,0 +1,233 @@
+"""One step of a plan, round by round, as simulation and the Controller's runner both play it. Pure: no wire, no I/O.
+
+    task = make_task(...)                       both sides
+    table = open_table(task, frame)             a site; `plan_check` tells beforehand what stands in the way
+    state = begin(task)                         the coordinator
+    parts = local(task, table, state, policy)   a site: its Update, as parts to be added in the ring
+    combine(task, state, total, exchange)       the coordinator: ("state", next State) or ("done", Result)
+
+Names that start with a dot are the platform's own: `.round` and `.stage` are not for tasks to set, `.used`, `.dropped`,
+`.dropped_hidden` and `.hidden:<array>` travel beside a task's numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from friendlyfl.core.errors import FriendlyError, NoAnswerError, UsageError, WireError
+from friendlyfl.tasks import disclosure, registry
+from friendlyfl.tasks.base import EachTask, Task
+from friendlyfl.tasks.dictionary import Dictionary
+from friendlyfl.tasks.disclosure import DROPPED, DROPPED_HIDDEN, HIDDEN, USED, Policy
+from friendlyfl.tasks.outcome import Exchange, finished
+from friendlyfl.tasks.table import Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from friendlyfl.tasks.report import Result
+
+Array = npt.NDArray[np.float64]
+ROUND = ".round"
+OWN = (USED, DROPPED, DROPPED_HIDDEN)
+
+
+def make_task(
+    name: str | type[Task],
+    version: str | None,
+    parameters: Mapping[str, Any],
+    dictionary: Dictionary | Mapping[str, Any],
+    sites: int,
+    *,
+    site: int = 0,
+    rules: bool = True,
+    secure_sum: bool = False,
+    seed: str = "",
+) -> Task:
+    """The task of a step with validated parameters. `site` is this site's number in the plan, 0 at the coordinator."""
+    task = registry.find(name, version) if isinstance(name, str) else name
+    columns = dictionary if isinstance(dictionary, Dictionary) else Dictionary.parse(dictionary)
+    if secure_sum and issubclass(task, EachTask):
+        raise UsageError(
+            "each_secure", f"{task.title} needs each hospital's own numbers and cannot use secure sums."
+        )
+    values = task.validate(parameters, columns, sites)
+    return task(values, columns, sites=sites, site=site, rules=rules, secure_sum=secure_sum, seed=seed)
+
+
+def open_table(task: Task, frame: pd.DataFrame) -> Table:
+    """The site's rows as the task may see them."""
+    return Table.build(
+        frame,
+        task.dictionary,
+        task.columns,
+        site=max(task.site, 1),
+        sites=task.sites,
+        complete=task.complete_cases,
+    )
+
+
+def plan_check(task: Task, name: str, frame: pd.DataFrame, policy: Policy | None) -> list[FriendlyError]:
+    """All that stands in the way at this site before the first number: data that do not fit, rules that refuse.
+
+    The sentences of data errors hold rows and values and are for the site's own people; their codes may travel.
+    """
+    problems: list[FriendlyError] = []
+    try:
+        if policy is not None:
+            disclosure.check_plan(task, name, policy)
+    except FriendlyError as error:
+        problems.append(error)
+    try:
+        table = open_table(task, frame)
+        if policy is not None:
+            disclosure.check_before(task, table, policy)
+    except FriendlyError as error:
+        problems.append(error)
+    return problems
+
+
+def begin(task: Task) -> dict[str, Any]:
+    """The first State."""
+    return _state(task, task.start(), {}, 1)
+
+
+def local(
+    task: Task, table: Table, state: Mapping[str, Any], policy: Policy | None
+) -> list[dict[str, Array]]:
+    """One site's Update of one round, or Refused. `policy` None means that rules are off, in simulation only.
+
+    The parts are those of the chunks of a row-additive task. The caller encodes each and adds them in the ring, so that
+    any number of workers gives the same bits. Counts are exact, so their sum is whole in the first part.
+    """
+    method = _method(task, state, "local")
+    number = state.get(ROUND)
+    if not isinstance(number, int) or number < 1:
+        raise WireError("state_round", "The coordinator's State does not say which round it is.")
+    chunks = table.chunks() if task.row_additive else [table]
+    with np.errstate(all="ignore"):
+        parts = [_checked(task, method(chunk, dict(state))) for chunk in chunks]
+    counts = _add_counts(task, parts)
+    if policy is not None:
+        counts = disclosure.check_after(task, table, counts, policy, number)
+    dropped, hidden = disclosure.hide_dropped(table.dropped, policy)
+    own = {USED: float(table.used), DROPPED: dropped, DROPPED_HIDDEN: hidden}
+    parts[0] |= counts | {name: np.asarray(value) for name, value in own.items()}
+    return parts
+
+
+def combine(
+    task: Task, state: Mapping[str, Any], total: Any, exchange: Exchange
+) -> tuple[str, dict[str, Any]] | tuple[str, Result]:
+    """From the total of all sites (of an EachTask: the list of Updates by seat) to the next State or the Result."""
+    each = list(total) if isinstance(task, EachTask) else [total]
+    for update in each:
+        _check_names(task, update)
+    own = {name: sum(float(update[name]) for update in each) for name in OWN}
+    if own[USED] == 0:
+        raise NoAnswerError(
+            "no_rows", "No row at any hospital has a value in every column that this step names."
+        )
+    numbers = [_numbers(update) for update in each]
+    with np.errstate(all="ignore"):
+        answer = _method(task, state, "combine")(
+            dict(state), numbers if isinstance(task, EachTask) else numbers[0]
+        )
+    rounds = int(state[ROUND])
+    if isinstance(answer, Mapping):
+        if rounds >= task.max_rounds:
+            raise NoAnswerError("not_converged", task.stuck(dict(answer)))
+        return "state", _state(task, answer, state, rounds + 1)
+    hidden = sum(int(np.sum(update[name])) for update in each for name in update if name.startswith(HIDDEN))
+    return "done", finished(task, answer, own, rounds, hidden, exchange)
+
+
+def _method(task: Task, state: Mapping[str, Any], verb: str) -> Any:
+    """`local` or `combine`, of the State's stage: only names the class declares are ever called."""
+    if not task.stages:
+        return getattr(task, verb)
+    stage = state.get("stage")
+    if stage not in task.stages:
+        raise WireError("state_stage", "The State names a stage that this task does not have.")
+    return getattr(task, f"{verb}_{stage}")
+
+
+def _state(task: Task, given: Mapping[str, Any], before: Mapping[str, Any], number: int) -> dict[str, Any]:
+    """A State as it travels: plain values and arrays, the round, and the stage (that of before, if not changed)."""
+    state = {str(name): _plain(value) for name, value in given.items()}
+    if task.stages:
+        state.setdefault("stage", before.get("stage", task.stages[0]))
+    return {**state, ROUND: number}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _checked(task: Task, update: Mapping[str, Any]) -> dict[str, Array]:
+    """The arrays of an Update; what is undeclared or no finite number is refused with its name."""
+    checked: dict[str, Array] = {}
+    for name, value in update.items():
+        if name not in task.sends:
+            raise UsageError(
+                "bad_update", f"{task.title} made the numbers “{name}”, which it does not declare in sends."
+            )
+        array = np.asarray(value)
+        if array.dtype.kind not in "fiub":
+            raise UsageError(
+                "bad_update", f"{task.title} made “{name}”, which holds something that is no number."
+            )
+        if not np.isfinite(array).all():
+            raise NoAnswerError(
+                "bad_number", f"The numbers “{name}” of {task.title} are not finite; nothing was sent."
+            )
+        checked[name] = array.astype(np.float64)
+    return checked
+
+
+def _add_counts(task: Task, parts: list[dict[str, Array]]) -> dict[str, Array]:
+    """Take the Count arrays out of the parts and give their sum; all parts must have the same shapes."""
+    first = {name: array.shape for name, array in parts[0].items()}
+    for part in parts[1:]:
+        for name in first.keys() | part.keys():
+            if name not in part or first.get(name) != part[name].shape:
+                raise UsageError(
+                    "bad_update", f"The shape of “{name}” of {task.title} changes with the rows."
+                )
+    counted = disclosure.counts_of(task, parts[0])
+    for name in counted:
+        counted[name] = np.asarray(np.sum([part.pop(name) for part in parts], axis=0))
+    return counted
+
+
+def _check_names(task: Task, update: Mapping[str, Any]) -> None:
+    """What came from a site holds the platform's counts, and nothing the task does not declare."""
+    for name, array in update.items():
+        about = update.get(name.removeprefix(HIDDEN), ())
+        hidden = name.startswith(HIDDEN) and np.shape(about) == np.shape(array)
+        if not (name in task.sends or name in OWN or hidden):
+            raise WireError("update_form", "An Update holds numbers that the task does not declare.")
+    if any(np.shape(update.get(name, ())) != () or name not in update for name in OWN):
+        raise WireError("update_form", "An Update does not say how many rows it describes.")
+
+
+def _numbers(update: Mapping[str, Any]) -> dict[str, Any]:
+    """What `combine` sees: single numbers as float, hidden cells as NaN, the platform's own names left out."""
+    seen: dict[str, Any] = {}
+    for name, array in update.items():
+        if name.startswith("."):
+            continue
+        if HIDDEN + name in update:
+            array = np.where(np.asarray(update[HIDDEN + name]) > 0, np.nan, array)
+        seen[name] = float(array) if np.ndim(array) == 0 else np.asarray(array)
+    return seen

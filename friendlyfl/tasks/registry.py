@@ -1,0 +1,79 @@
+"""Which tasks are installed here: the built-in ones and those other packages announce. A name never imports a module.
+
+The class comes from this table by (name, version); what a task computes lives in its own module.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from importlib.metadata import EntryPoint, entry_points
+
+from friendlyfl.core.errors import NotFoundError, UsageError
+from friendlyfl.tasks.base import Task
+from friendlyfl.tasks.dictionary import close_names
+
+GROUP = "friendlyfl.tasks"
+
+BUILT_IN = {
+    "table_one": "friendlyfl.tasks.stats.table_one:TableOne",
+    "kaplan_meier": "friendlyfl.tasks.stats.kaplan_meier:KaplanMeier",
+    "logistic_regression": "friendlyfl.tasks.stats.logistic_regression:LogisticRegression",
+}
+
+
+@functools.cache
+def _announced() -> tuple[EntryPoint, ...]:
+    return tuple(entry_points(group=GROUP))
+
+
+def names() -> list[str]:
+    """Names of all tasks installed here, the built-in ones first."""
+    return list(dict.fromkeys([*BUILT_IN, *(point.name for point in _announced())]))
+
+
+def find(name: str, version: str | None = None) -> type[Task]:
+    """The class of a task; without a version the built-in one, or the first that is installed."""
+    found = _classes(name)
+    if not found:
+        raise NotFoundError(
+            "task_missing",
+            f"There is no task “{name}” here.{close_names(name, names())} Tasks: {', '.join(names())}.",
+        )
+    for task in found:
+        if version in (None, task.version):
+            return task
+    have = " and ".join(dict.fromkeys(task.version for task in found))
+    raise NotFoundError("task_missing", f"This hospital has {name} {have}; the plan asks for {version}.")
+
+
+def _classes(name: str) -> list[type[Task]]:
+    found: list[type[Task]] = []
+    if name in BUILT_IN:
+        module, attribute = BUILT_IN[name].split(":")
+        found.append(getattr(importlib.import_module(module), attribute))
+    for point in _announced():
+        if point.name == name:
+            found.append(_loaded(point))
+    return found
+
+
+def _loaded(point: EntryPoint) -> type[Task]:
+    """The class another package announces; a package that is broken is named, not shown."""
+    try:
+        task = point.load()
+    except Exception:
+        raise UsageError(
+            "task_broken",
+            f"The task “{point.name}” is installed but cannot be loaded: its package {point.value} fails.",
+        ) from None
+    if not (isinstance(task, type) and issubclass(task, Task)):
+        raise UsageError(
+            "task_broken", f"The package announces “{point.name}”, but {point.value} is not a task."
+        )
+    return task
+
+
+def every() -> list[tuple[str, type[Task]]]:
+    """All tasks that load, by name: for lists, docs and the conformance tests."""
+    return [(name, task) for name in names() for task in _classes(name)]

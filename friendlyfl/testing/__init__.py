@@ -1,0 +1,5 @@
+"""For authors of tasks and for trying things out: `simulate` and the conformance kit `check_task`."""
+
+from friendlyfl.testing.simulate import simulate
+
+__all__ = ["simulate"]
