@@ -81,6 +81,12 @@ class Exchange:
         answer = self._ask(method, path, "", body, {**headers, "content-type": OCTETS}, repeat=False)
         return self._json_of(answer)
 
+    def head(self, path: str) -> Mapping[str, str]:
+        """The headers alone, names in lower case."""
+        answer = self._ask("HEAD", path, "", b"", {})
+        answer.close()
+        return answer.headers
+
     def stream(self, path: str) -> Answer:
         """An answer whose body is a blob; the caller reads and closes it."""
         answer = self._ask("GET", path, "", b"", {})

@@ -281,13 +281,16 @@ class Mail:
     def _upload(self, site: str, method: str, path: list[str], body: bytes, head: dict[str, str]) -> Reply:
         if method == "POST" and not path:
             made = require(self._house.json(body), "length", "sha256", "message_type", "run")
-            id = str(uuid.uuid4())
+            open_ones = (id for id, (of, wanted, _) in self._uploads.items() if (of, wanted) == (site, made))
+            id = next(open_ones, None) or str(uuid.uuid4())
             complete = (site, made["sha256"]) in self._stored
-            self._uploads[id] = (site, made, bytearray())
+            self._uploads.setdefault(id, (site, made, bytearray()))
             return 201, {"id": id, "chunk": limits.UPLOAD_CHUNK, "expires_at": None, "complete": complete}
         if not path or path[0] not in self._uploads or self._uploads[path[0]][0] != site:
             raise Refused.not_found()
         _, made, came = self._uploads[path[0]]
+        if method == "HEAD" and len(path) == 1:
+            return 204, {"upload-offset": str(len(came))}
         if method == "PATCH" and len(path) == 1:
             if int(head.get("upload-offset", -1)) != len(came):
                 raise Refused(409, "wrong_offset", f"This upload goes on at {len(came)}.")

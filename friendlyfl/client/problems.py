@@ -38,13 +38,19 @@ class BusyError(UnreachableError):
         self.retry_after = retry_after
 
 
+class RouterConflict(ConflictError):
+    """A conflict with what the router told beside its sentence: `host`, `since`, `last` and the like."""
+
+    told: Mapping[str, Any] = {}
+
+
 _KINDS: dict[int, type[FriendlyError]] = {
     400: UsageError,
     401: ForbiddenError,
     403: ForbiddenError,
     404: NotFoundError,
     405: UsageError,
-    409: ConflictError,
+    409: RouterConflict,
     410: NotFoundError,
     413: WireError,
     415: WireError,
@@ -52,6 +58,8 @@ _KINDS: dict[int, type[FriendlyError]] = {
     426: BrokenError,
 }
 _PASSING = frozenset({408, 425, 429})
+# The line changed a body, or two threads brought one blob: the same act done again from its start goes well.
+_PASSING_CODES = frozenset({"body_changed", "wrong_offset", "blob_missing"})
 
 _CHECKS = {
     "dns": "The name is not known on this machine: check its spelling, then ask IT about name look-up.",
@@ -138,7 +146,11 @@ def from_answer(
     actor = _printable(who)[:100] if isinstance(who, str) and who else None
     if status >= 500 or status in _PASSING:
         return BusyError(code, sentence, who=actor, retry_after=_retry_after(body, headers))
-    return _KINDS.get(status, UsageError)(code, sentence, who=actor)
+    error = _KINDS.get(status, UsageError)(code, sentence, who=actor)
+    error.retryable = code in _PASSING_CODES
+    if isinstance(error, RouterConflict):
+        error.told = {name: body[name] for name in body if name not in ("code", "message", "who")}
+    return error
 
 
 def _printable(text: str) -> str:

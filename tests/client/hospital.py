@@ -17,6 +17,7 @@ class Hospital:
     identity: Identity = field(default_factory=Identity.generate)
     subkey: Subkey = field(default_factory=Subkey.generate)
     seq: int = 0
+    beats: int = 0
 
     @property
     def card(self) -> SignedCard:

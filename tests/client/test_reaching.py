@@ -353,11 +353,10 @@ def test_something_that_does_not_speak_http():
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def greet():
-            for _ in range(2):
-                line, _ = server.accept()
+            line, _ = server.accept()
+            with line:
                 line.recv(1000)
                 line.sendall(b"220 mail.example ESMTP ready\r\n")
-                line.close()
 
         threading.Thread(target=greet, daemon=True).start()
         failure(f"http://127.0.0.1:{server.getsockname()[1]}", "not_http")
