@@ -67,13 +67,15 @@ class Exchange:
         *,
         query: Mapping[str, str | int] | None = None,
         wait: float = 0.0,
+        patience: float = 0.0,
         credential: Credential = "site",
     ) -> Any:
         """The JSON object or list that the router answers; None where it answers with nothing."""
         raw = b"" if body is None else json.dumps(body, separators=(",", ":")).encode()
         headers = {} if body is None else {"content-type": JSON}
         text = urlencode(query, quote_via=quote) if query else ""
-        answer = self._ask(method, path, text, raw, headers, wait=wait, credential=credential)
+        timing = {"wait": wait, "patience": patience}
+        answer = self._ask(method, path, text, raw, headers, timing=timing, credential=credential)
         return self._json_of(answer)
 
     def octets(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Any:
@@ -103,7 +105,7 @@ class Exchange:
         body: bytes,
         headers: Mapping[str, str],
         *,
-        wait: float = 0.0,
+        timing: Mapping[str, float] | None = None,
         credential: Credential = "site",
         repeat: bool = True,
     ) -> Answer:
@@ -113,7 +115,7 @@ class Exchange:
             head = {"user-agent": _AGENT, "accept": f"{JSON}, {OCTETS}", **headers}
             head.update(self._credential(credential, method, PREFIX + path, query, body))
             try:
-                answer = self.transport.send(method, target, head, body, wait=wait)
+                answer = self.transport.send(method, target, head, body, **(timing or {}))
             except UnreachableError as error:
                 if error.code != "cut" or not repeat:
                     raise

@@ -17,7 +17,7 @@ from friendlyfl.client.mail import Mail
 from friendlyfl.client.problems import unreachable
 from friendlyfl.client.records import Body, Project, Refused, Reply, Site, now, require
 from friendlyfl.core.errors import FriendlyError
-from friendlyfl.core.run import ENDED, MOVES, STANDBY
+from friendlyfl.core.run import ENDED, MOVES, STANDBY, STOPPED
 from friendlyfl.wire.keys import SignedCard, check_card
 from friendlyfl.wire.trust import SignedManifest, accept_card, accept_next
 
@@ -191,7 +191,7 @@ class MemoryHouse:
                 made = require(body, "uid", "name", "description")
                 held = self.projects.get(made["uid"])
                 if held is not None and (held.coordinator, held.name) != (site, made["name"]):
-                    raise Refused(409, "project_exists", "A project with this uid exists already.")
+                    raise Refused(409, "uid_taken", "A project with this uid exists already.")
                 project = held or Project(**made, coordinator=site, created_at=now())
                 self.projects[project.uid] = project
                 return 201, self._project_record(project)
@@ -232,14 +232,15 @@ class MemoryHouse:
 
     def _members(self, site: str, project: Project) -> list[Body]:
         members = [m for m in project.epochs[-1].members if project.holds(m.site)] if project.epochs else []
-        all_names = site == project.coordinator
+        named = {m.site for m in members} if site == project.coordinator else {site, project.coordinator}
         return [
-            {"site": m.site, "role": m.role, "fingerprint": m.fingerprint}
-            | (
-                {"name": self.sites[m.site].name}
-                if all_names or m.site in (site, project.coordinator)
-                else {}
-            )
+            {
+                "site": m.site,
+                "name": self.sites[m.site].name if m.site in named else None,
+                "role": m.role,
+                "fingerprint": m.fingerprint,
+                "card": self.sites[m.site].standing.to_json(),
+            }
             for m in members
         ]
 
@@ -253,8 +254,9 @@ class MemoryHouse:
         held = project.epochs[-1] if project.epochs else None
         before = project.signed[-1].sha256 if project.signed else None
         new = accept_next(held, before, signed, self.sites[site].public)
-        if not all(member.site in self.sites for member in new.members):
-            raise Refused(422, "unknown_member", "The membership names a site that is not enrolled here.")
+        joined = {i["join"]["site"] for i in project.invitations.values() if i["join"]} | {site}
+        if not all(member.site in joined or project.holds(member.site) for member in new.members):
+            raise Refused(409, "not_joined", "The list names a hospital that has not joined.")
         project.signed.append(signed)
         project.epochs.append(new)
         project.left.clear()
@@ -292,7 +294,7 @@ class MemoryHouse:
             joined = {"site": site, "name": self.sites[site].name, **made}
             if invitation["join"] not in (None, joined):
                 raise Refused(
-                    409, "code_used", "This code was used already; ask the coordinator for a new one."
+                    409, "invitation_used", "This code was used already; ask the coordinator for a new one."
                 )
             invitation["join"] = joined
             if invitation["state"] == "open":
@@ -319,6 +321,7 @@ class MemoryHouse:
                 run = self.run_of(site, uid)
                 self.project_of(site, run["project"], coordinator=True)
                 run["stop_message"] = require(body, "message")["message"]
+                run["state"] = run["state"] if run["state"] in ENDED else STOPPED
                 return 200, self._seen_by(site, run)
             case "GET", [uid, "logs"]:
                 return 200, self.mail.logs(site, self.run_of(site, uid))
@@ -350,12 +353,12 @@ class MemoryHouse:
             return 200, self._seen_by(site, held)
         others = [run for run in self.runs.values() if run["project"] == project.uid]
         if held is not None or any(run["number"] == made["number"] for run in others):
-            raise Refused(409, "run_exists", "A run with this number exists already.")
+            raise Refused(409, "number_taken", "A run with this number exists already in this project.")
         if any(run["state"] not in ENDED for run in others):
             raise Refused(409, "run_active", "A run of this project is active; stop it or wait for its end.")
         members = next((m.members for m in project.epochs if m.epoch == made["epoch"]), ())
         line = {"state": STANDBY, "step": 0, "round": 0, "progress": 0, "reason": ""}
-        seats = [{"site": m.site, **line} for m in members if m.site != site]
+        seats = [{"site": m.site, **line} for m in members if project.holds(m.site)]
         optional = {"deadline": None, "repeats": None, "stop_message": ""}
         self.runs[made["uid"]] = {**line, **optional, **made, "created_at": now(), "seats": seats}
         return 201, self._seen_by(site, self.runs[made["uid"]])
@@ -363,14 +366,13 @@ class MemoryHouse:
     def _status(self, site: str, run: Body, made: Body) -> Reply:
         if made["state"] not in MOVES:
             raise Refused(400, "unknown_state", "No run has such a state.")
-        line = run
-        if site != self.projects[run["project"]].coordinator:
-            line = next((seat for seat in run["seats"] if seat["site"] == site), {})
-            if not line:
-                raise Refused.not_found()
-        elif made["state"] != run["state"] and made["state"] not in MOVES[run["state"]]:
-            raise Refused(
-                409, "forbidden_move", f"A run that is {run['state']} cannot become {made['state']}."
-            )
-        line.update({"reason": "", **made})
+        lines = [seat for seat in run["seats"] if seat["site"] == site]
+        if site == self.projects[run["project"]].coordinator:
+            if made["state"] != run["state"] and made["state"] not in MOVES[run["state"]]:
+                raise Refused(409, "forbidden_move", f"A run that is {run['state']} cannot become that.")
+            lines.append(run)
+        if not lines:
+            raise Refused(409, "no_seat", "This hospital has no seat in this run.")
+        for line in lines:
+            line.update({"reason": "", **made})
         return 200, self._seen_by(site, run)

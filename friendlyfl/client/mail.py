@@ -106,15 +106,20 @@ class Mail:
                 return self._upload(site, method, rest, body, head)
         raise Refused.not_found()
 
-    def logs(self, site: str, run: Body) -> list[str]:
+    def logs(self, site: str, run: Body) -> list[Body]:
         all_logs = site == self._house.projects[run["project"]].coordinator
         return [
-            id
+            self._log(id, message)
             for id, message in self.messages.items()
             if message.envelope.ctx.run == run["uid"]
             and message.envelope.ctx.type == "log"
             and (all_logs or message.sender == site)
         ]
+
+    @staticmethod
+    def _log(id: str, message: Message) -> Body:
+        ctx, length = message.envelope.ctx, message.envelope.ct_len
+        return {"id": id, "site": message.sender, "step": ctx.step, "part": ctx.part, "length": length}
 
     # Accepting
 
@@ -167,9 +172,9 @@ class Mail:
     def _blob(self, site: str, envelope: Envelope, inline: bytes | None) -> bytes:
         blob = self._stored.get((site, envelope.ct_sha256)) if inline is None else inline
         if blob is None:
-            raise Refused(422, "no_blob", "The message's blob has not been uploaded.")
+            raise Refused(409, "blob_missing", "The message's blob is not here yet; upload it first.")
         if len(blob) != envelope.ct_len or hashlib.sha256(blob).hexdigest() != envelope.ct_sha256:
-            raise Refused(422, "other_blob", "The blob is not the one that the message names.")
+            raise Refused(422, "blob_mismatch", "The blob is not the one that the message names.")
         return blob
 
     # Delivering
@@ -299,7 +304,7 @@ class Mail:
         if method == "POST" and path[1:] == ["complete"]:
             del self._uploads[path[0]]
             if len(came) != made["length"] or hashlib.sha256(came).hexdigest() != made["sha256"]:
-                raise Refused(422, "other_blob", "What came is not what was announced; upload it again.")
+                raise Refused(422, "upload_mismatch", "What came is not what was announced; upload it again.")
             self._stored[site, made["sha256"]] = bytes(came)
             return 200, {"complete": True}
         raise Refused.not_found()

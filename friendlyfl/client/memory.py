@@ -36,7 +36,14 @@ class _MemoryTransport:
         self._house, self._site = house, site
 
     def send(
-        self, method: str, target: str, headers: Mapping[str, str], body: bytes, *, wait: float = 0.0
+        self,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        *,
+        wait: float = 0.0,
+        patience: float = 0.0,
     ) -> Answer:
         status, raw = self._house.ask(self._site, method, target, body, dict(headers), wait)
         if method == "HEAD" and status == 204:

@@ -42,6 +42,7 @@ class RouterConflict(ConflictError):
     """A conflict with what the router told beside its sentence: `host`, `since`, `last` and the like."""
 
     told: Mapping[str, Any] = {}
+    retry_after: float | None = None
 
 
 _KINDS: dict[int, type[FriendlyError]] = {
@@ -147,9 +148,11 @@ def from_answer(
     if status >= 500 or status in _PASSING:
         return BusyError(code, sentence, who=actor, retry_after=_retry_after(body, headers))
     error = _KINDS.get(status, UsageError)(code, sentence, who=actor)
-    error.retryable = code in _PASSING_CODES
+    wait = _retry_after(body, headers)
+    error.retryable = code in _PASSING_CODES or wait is not None
     if isinstance(error, RouterConflict):
         error.told = {name: body[name] for name in body if name not in ("code", "message", "who")}
+        error.retry_after = wait
     return error
 
 

@@ -20,7 +20,7 @@ from friendlyfl.client import answers, upload
 from friendlyfl.client.address import parse_address
 from friendlyfl.client.answers import Beat, InboxPage, Invitation, InvitationOffer, PayloadStream, Record
 from friendlyfl.client.exchange import Exchange, path_of
-from friendlyfl.client.problems import not_a_router, unexpected
+from friendlyfl.client.problems import not_a_router
 from friendlyfl.client.transport import HttpTransport
 from friendlyfl.core.errors import FriendlyError, UnreachableError
 from friendlyfl.wire import canonical
@@ -193,9 +193,10 @@ class Router:
         plan_sha256: str,
         epoch: int,
         quorum: int,
-        deadline: str | None = None,
+        deadline: str | int | None = None,
         repeats: str | None = None,
     ) -> Record:
+        """`deadline`: an RFC 3339 time, or whole seconds from now."""
         body = {"uid": uid, "project": project, "number": number, "plan_sha256": plan_sha256, "epoch": epoch}
         body.update(quorum=quorum, deadline=deadline, repeats=repeats)
         return answers.as_record(self._exchange.json("POST", "runs/", body), "the new run")
@@ -216,10 +217,13 @@ class Router:
         state: str,
         step: int,
         round: int,
-        progress: int = 0,
+        progress: float = 0.0,
         reason: str | None = None,
     ) -> None:
-        """Sets this site's own line: the run's copy for its coordinator, the seat for a participant."""
+        """Sets this site's own line: the run's copy for its coordinator, the seat for a participant.
+
+        `progress` counts from 0 to 100.
+        """
         body: dict[str, Any] = {"state": state, "step": step, "round": round, "progress": progress}
         if reason is not None:
             body["reason"] = reason
@@ -229,9 +233,9 @@ class Router:
         """Tells that the signed `stop` with this id was posted; hospitals act on the envelope only."""
         self._exchange.json("POST", path_of("runs", run, "stop"), {"message": message})
 
-    def logs(self, run: str) -> list[Any]:
-        """Ids of sealed `log` messages of the run."""
-        return self._list(path_of("runs", run, "logs"), of=object)
+    def logs(self, run: str) -> list[Record]:
+        """`id`, `site`, `step`, `part`, `length` of the run's sealed `log` messages."""
+        return self._list(path_of("runs", run, "logs"))
 
     # Post
 
@@ -280,16 +284,14 @@ class Router:
     def _maybe(self, body: Any) -> Record | None:
         return None if body is None else answers.as_record(body, "what was sent")
 
-    def _list(self, path: str, query: Mapping[str, str | int] | None = None, of: type = dict) -> list[Any]:
+    def _list(self, path: str, query: Mapping[str, str | int] | None = None) -> list[Record]:
         """A whole list, whatever number of pages the router cuts it into."""
-        found: list[Any] = []
+        found: list[Record] = []
         for number in range(1, _PAGES + 1):
             asked = dict(query or {}) | ({"page": number} if number > 1 else {})
             body = self._exchange.json("GET", path, query=asked)
             page = body.get("results") if isinstance(body, dict) else body
-            if not isinstance(page, list) or not all(isinstance(item, of) for item in page):
-                raise unexpected(path.split("/")[0])
-            found += page
+            found += answers.as_records(page, path.split("/")[0])
             if not isinstance(body, dict) or not body.get("next"):
                 break
         return found

@@ -56,9 +56,19 @@ class Transport(Protocol):
     port: int
 
     def send(
-        self, method: str, target: str, headers: Mapping[str, str], body: bytes, *, wait: float = 0.0
+        self,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        *,
+        wait: float = 0.0,
+        patience: float = 0.0,
     ) -> Answer:
-        """`wait`: the router may hold its answer back for so many seconds (a long poll)."""
+        """`wait`: the router may hold its answer back for so many seconds (a long poll).
+
+        `patience`: so many seconds more may pass because the router has much to do first.
+        """
 
     def close(self) -> None: ...
 
@@ -72,10 +82,17 @@ class HttpTransport:
         self._polls = _pool(address, ca_file, limits.POLLS_PER_SITE)
 
     def send(
-        self, method: str, target: str, headers: Mapping[str, str], body: bytes, *, wait: float = 0.0
+        self,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        *,
+        wait: float = 0.0,
+        patience: float = 0.0,
     ) -> Answer:
         large = len(body) > _SENT_AT_ONCE
-        read = wait + POLL_GRACE if wait else UPLOAD_READ if large else READ
+        read = patience + (wait + POLL_GRACE if wait else UPLOAD_READ if large else READ)
         pool = self._polls if wait else self._calls
         head = {**headers, "host": self.authority, "accept-encoding": "identity"}
         if body or method not in ("GET", "HEAD"):

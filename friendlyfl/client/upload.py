@@ -12,6 +12,8 @@ from friendlyfl.core import limits
 from friendlyfl.core.errors import BrokenError
 from friendlyfl.wire.message import Envelope
 
+_READ_BACK = 20 * limits.MIB  # bytes a second at which a slow router may read the whole back to hash it
+
 
 def inline(blob: bytes | Path, envelope: Envelope) -> str | None:
     """The blob in base64 if it may travel inside its message."""
@@ -40,7 +42,7 @@ def upload(exchange: Exchange, blob: bytes | Path, envelope: Envelope) -> None:
         source.seek(int(offset))
         for start in range(int(offset), size, chunk):
             exchange.octets("PATCH", path, source.read(chunk), {"upload-offset": str(start)})
-    exchange.json("POST", f"{path}complete/")
+    exchange.json("POST", f"{path}complete/", patience=size / _READ_BACK)
 
 
 def _size(blob: bytes | Path, envelope: Envelope) -> int:

@@ -38,7 +38,7 @@ class Network:
 
     def beat(self, hospital: Hospital, router: Router):
         hospital.beats += 1
-        return router.heartbeat(f"instance of {hospital.name}", hospital.beats, uuid.uuid4().hex)
+        return router.heartbeat(hospital.uid, hospital.beats, uuid.uuid4().hex)
 
 
 class Study:
@@ -187,10 +187,17 @@ class Contract:
         }
 
     def test_every_epoch_is_there_oldest_first(self, study):
-        second = study.alice.manifest(study.uid, [], epoch=2, prev=study.manifest.sha256)
+        hospital, router = study.network.site("Carol")
+        unasked = study.alice.manifest(study.uid, [hospital], epoch=2, prev=study.manifest.sha256)
+        with pytest.raises(ConflictError) as caught:
+            study.at_alice.post_manifest(study.uid, unasked)
+        assert caught.value.code == "not_joined"
+        study.invite_and_join(hospital, router)
+        both = [study.bob, hospital]
+        second = study.alice.manifest(study.uid, both, epoch=2, prev=study.manifest.sha256)
         study.at_alice.post_manifest(study.uid, second)
         study.at_alice.post_manifest(study.uid, second)
-        assert [m.raw for m in study.at_alice.manifests(study.uid)] == [study.manifest.raw, second.raw]
+        assert [m.raw for m in router.manifests(study.uid)] == [study.manifest.raw, second.raw]
 
     def test_invitations_show_who_joined_and_when_it_is_done(self, study):
         hospital, router = study.network.site("Carol")
@@ -264,6 +271,8 @@ class Contract:
         post, blob = study.from_alice(b"stop", type="stop", run=uid)
         message = study.at_alice.post_message(post, blob)
         study.at_alice.note_stop(uid, message)
+        assert study.at_alice.run(uid)["state"] == "stopped"
+        assert study.at_alice.run(uid)["stop_message"] == message
 
     # Post
 
@@ -394,8 +403,8 @@ class Contract:
         run = study.run()
         post, blob = study.from_bob(b"line", type="log", run=run)
         id = study.at_bob.post_message(post, blob)
-        assert id in str(study.at_alice.logs(run))
-        assert id in str(study.at_bob.logs(run))
+        assert [log["id"] for log in study.at_alice.logs(run)] == [id]
+        assert [log["site"] for log in study.at_bob.logs(run)] == [study.bob.uid]
 
     def test_the_coordinator_may_read_what_was_noted(self, study):
         assert isinstance(study.at_alice.audit(study.uid), list)

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from friendlyfl.client import transport
-from friendlyfl.client.problems import BusyError
+from friendlyfl.client.problems import BusyError, RouterConflict
 from friendlyfl.client.router import Router
 from friendlyfl.core.errors import (
     BrokenError,
@@ -214,6 +214,17 @@ def test_a_refusal_keeps_its_code_and_sentence_and_is_not_retried(status, kind):
     assert (error.code, error.message, error.who) == tuple(told.values())
     assert not error.retryable
     assert len(play.seen) == 1
+
+
+def test_a_conflict_keeps_what_was_told_and_passes_when_the_router_says_when():
+    told = {"code": "cursor_ahead", "message": "Go back.", "last": 7}
+    with playing(says(409, told)) as play, pytest.raises(RouterConflict) as caught:
+        router(play.address).inbox(9)
+    assert (caught.value.told, caught.value.retryable, caught.value.retry_after) == ({"last": 7}, False, None)
+    told = {"code": "upload_busy", "message": "Wait.", "retry_after": 5}
+    with playing(says(409, told)) as play, pytest.raises(RouterConflict) as caught:
+        router(play.address).me()
+    assert (caught.value.retryable, caught.value.retry_after) == (True, 5.0)
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 503, 507])
