@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from friendlyfl.core.errors import UsageError
+from friendlyfl.core.errors import BrokenError, FriendlyError, UsageError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,16 +82,22 @@ def simulate(
     columns = dictionary_for(known, frames)
     if known is None:
         tell_dictionary(columns, len(frames))
-    with bar() as progress:
-        outcome = run(
-            task,
-            frames,
-            columns,
-            rules=rules,
-            secure_sum=secure_sum,
-            parameters=parameters,
-            progress=progress,
-        )
+    try:
+        with bar() as progress:
+            outcome = run(
+                task,
+                frames,
+                columns,
+                rules=rules,
+                secure_sum=secure_sum,
+                parameters=parameters,
+                progress=progress,
+            )
+    except FriendlyError:
+        raise
+    except Exception as error:
+        what = f"{type(error).__name__}: {error}"
+        raise BrokenError("task_failed", f"{task} stopped with a fault of its own ({what}).") from None
     report(outcome, out)
     if outcome.error is not None:
         raise outcome.error

@@ -3,10 +3,15 @@
 Light on purpose: numpy only. pandas and scipy are loaded by what uses them.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from friendlyfl.tasks.base import Count, Cross, Done, EachTask, Sum, Task, Weights
 from friendlyfl.tasks.dictionary import Dictionary
 from friendlyfl.tasks.params import Choice, Column, Columns, Flag, Number, Numbers, Text
 from friendlyfl.tasks.table import Table
+
+if TYPE_CHECKING:
+    from friendlyfl.tasks.stats.inference import wald
 
 __all__ = [
     "Choice",
@@ -25,4 +30,13 @@ __all__ = [
     "Task",
     "Text",
     "Weights",
+    "wald",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "wald":  # needs scipy
+        from friendlyfl.tasks.stats.inference import wald
+
+        return wald
+    raise AttributeError(name)

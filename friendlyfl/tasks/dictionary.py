@@ -295,7 +295,7 @@ def _step(name: str, kind: str, value: Any) -> float | None:
 
 
 def _listed(name: str, kind: str, value: Any) -> tuple[float, ...]:
-    if value is None or kind != "number":
+    if value is None or kind not in ("integer", "number"):
         return ()
     if not isinstance(value, list) or not value or len(value) > GRID_POINTS:
         raise _wrong(name, "needs its grid as a list of numbers")

@@ -110,10 +110,11 @@ def check_after(task: Task, table: Table, counts: Arrays, policy: Policy, number
         raise Refused("rounds")
     check_before(task, table, policy)
     record = table.record
+    record.count_probes()
     for terms in record.designs:
         _check_design(task, table, terms, policy)
     for column in record.columns:
-        if column != SITE and _present(table, column) < policy.rows:
+        if column != SITE and 0 < _present(table, column) < policy.rows:
             raise Refused("rows")
     if record.probes and not task.secure_sum:
         raise Refused("extremes")

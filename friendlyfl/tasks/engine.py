@@ -24,6 +24,7 @@ from friendlyfl.tasks.base import EachTask, Task
 from friendlyfl.tasks.dictionary import Dictionary
 from friendlyfl.tasks.disclosure import DROPPED, DROPPED_HIDDEN, HIDDEN, USED, Policy
 from friendlyfl.tasks.outcome import Exchange, finished
+from friendlyfl.tasks.params import Column
 from friendlyfl.tasks.table import Table
 
 if TYPE_CHECKING:
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[np.float64]
 ROUND = ".round"
+DEPENDENT = (
+    "There is no single answer: over all hospitals, some of the columns determine others. Leave some out."
+)
 OWN = (USED, DROPPED, DROPPED_HIDDEN)
 
 
@@ -61,14 +65,14 @@ def make_task(
 
 def open_table(task: Task, frame: pd.DataFrame) -> Table:
     """The site's rows as the task may see them."""
-    return Table.build(
-        frame,
-        task.dictionary,
-        task.columns,
-        site=max(task.site, 1),
-        sites=task.sites,
-        complete=task.complete_cases,
+    site = max(task.site, 1)
+    table = Table.build(
+        frame, task.dictionary, task.columns, site=site, sites=task.sites, complete=task.complete_cases
     )
+    for name, parameter in task.parameters.items():
+        if isinstance(parameter, Column) and parameter.kinds == ("yes/no",) and task.values[name]:
+            table.yes(task.values[name])  # says now, not in a round, which rows are neither 0 nor 1
+    return table
 
 
 def plan_check(task: Task, name: str, frame: pd.DataFrame, policy: Policy | None) -> list[FriendlyError]:
@@ -133,10 +137,12 @@ def combine(
             "no_rows", "No row at any hospital has a value in every column that this step names."
         )
     numbers = [_numbers(update) for update in each]
-    with np.errstate(all="ignore"):
-        answer = _method(task, state, "combine")(
-            dict(state), numbers if isinstance(task, EachTask) else numbers[0]
-        )
+    try:
+        with np.errstate(all="ignore"):
+            seen = numbers if isinstance(task, EachTask) else numbers[0]
+            answer = _method(task, state, "combine")(dict(state), seen)
+    except np.linalg.LinAlgError:
+        raise NoAnswerError("singular", DEPENDENT) from None
     rounds = int(state[ROUND])
     if isinstance(answer, Mapping):
         if rounds >= task.max_rounds:

@@ -9,7 +9,7 @@ import functools
 import importlib
 from importlib.metadata import EntryPoint, entry_points
 
-from friendlyfl.core.errors import NotFoundError, UsageError
+from friendlyfl.core.errors import UsageError
 from friendlyfl.tasks.base import Task
 from friendlyfl.tasks.dictionary import close_names
 
@@ -36,7 +36,7 @@ def find(name: str, version: str | None = None) -> type[Task]:
     """The class of a task; without a version the built-in one, or the first that is installed."""
     found = _classes(name)
     if not found:
-        raise NotFoundError(
+        raise UsageError(
             "task_missing",
             f"There is no task “{name}” here.{close_names(name, names())} Tasks: {', '.join(names())}.",
         )
@@ -44,7 +44,7 @@ def find(name: str, version: str | None = None) -> type[Task]:
         if version in (None, task.version):
             return task
     have = " and ".join(dict.fromkeys(task.version for task in found))
-    raise NotFoundError("task_missing", f"This hospital has {name} {have}; the plan asks for {version}.")
+    raise UsageError("task_missing", f"This hospital has {name} {have}; the plan asks for {version}.")
 
 
 def _classes(name: str) -> list[type[Task]]:

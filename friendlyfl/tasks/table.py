@@ -32,7 +32,14 @@ class Record:
     columns: set[str] = field(default_factory=set)
     groups: set[str] = field(default_factory=set)
     grids: set[str] = field(default_factory=set)
-    probes: dict[str, int] = field(default_factory=dict)
+    probed: set[str] = field(default_factory=set)  # in this round
+    probes: dict[str, int] = field(default_factory=dict)  # rounds in which a column was probed
+
+    def count_probes(self) -> None:
+        """A round is over: its probes join the count."""
+        for column in self.probed:
+            self.probes[column] = self.probes.get(column, 0) + 1
+        self.probed.clear()
 
 
 class Table:
@@ -56,6 +63,8 @@ class Table:
     ) -> None:
         self._values, self._rows, self._dictionary = values, rows, dictionary
         self.site, self.sites, self.dropped = site, sites, dropped
+        for array in values.values():
+            array.setflags(write=False)  # a task that writes would change the next round
         self.record = record if record is not None else Record()
         self._designs: dict[tuple[str, ...], Floats] = {}
         self._chunks: list[Table] | None = None
@@ -148,11 +157,12 @@ class Table:
             )
         return np.where(there, index, -1)
 
-    def below(self, column: str, points: Sequence[float] | Floats) -> Floats:
-        """How many values are smaller than each point: a probe for quantiles, which rules count and limit."""
-        points = np.asarray(points, dtype=np.float64)
-        self.record.probes[column] = self.record.probes.get(column, 0) + points.size
-        values = self._column(column)
+    def below(
+        self, column: str, points: Sequence[float] | Floats, rows: npt.NDArray[np.bool_] | None = None
+    ) -> Floats:
+        """How many values (of these rows) are smaller than each point: a probe for quantiles, limited by the rules."""
+        self.record.probed.add(column)
+        values = self._column(column) if rows is None else self._column(column)[rows]
         ordered = np.sort(values[~missing(values)])
         return np.searchsorted(ordered, points, side="left").astype(np.float64)
 
