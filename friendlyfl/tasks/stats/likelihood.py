@@ -281,9 +281,9 @@ class Likelihood(Task):
             matrix[infinite, :] = matrix[:, infinite] = np.nan
         both = {"se": np.sqrt(np.diag(model)), "se_robust": np.sqrt(np.diag(vcov))}
         tested = ~self.nulls(len(names))
-        lost = [name for name, gone in zip(names, infinite, strict=True) if gone]
+        lost = [name for name, gone in zip(names, infinite & tested, strict=True) if gone] or names[:1]
         nothing_left = bool(infinite[tested].all()) if tested.any() else bool(infinite.all())
-        sentence = wording.separation(lost, nothing_left) if lost else ""
+        sentence = wording.separation(lost, nothing_left) if infinite.any() else ""
         return Done(
             answer=sentence if nothing_left else "",
             coefficients=wald(names, estimates, vcov, more=None if robust is None else both),
@@ -294,7 +294,7 @@ class Likelihood(Task):
             conventions=wording.conventions(str(self.values.get("robust") or "none")),
             figures=wording.forest(self.title, self.ratio, bool(tested.any())),
             notes=[
-                *([sentence] if lost else []),
+                *([sentence] if sentence else []),
                 *self._left_out_notes(basis),
                 *self.own_notes(fit, state),
             ],
@@ -317,8 +317,8 @@ class Likelihood(Task):
             "loglik_null": state["loglik_null"],
             "aic": 2.0 * fitted - 2.0 * fit.loglik,
             "bic": np.log(rows) * fitted - 2.0 * fit.loglik,
-            "df_residual": rows - fitted,
-            "df_null": rows - (fitted - tested),
+            "df_residual": int(rows) - fitted,
+            "df_null": int(rows) - (fitted - tested),
             **self.own_statistics(fit, state),
         }
 

@@ -31,19 +31,21 @@ def no_convergence(rounds: int | None, decrement: float | None) -> str:
     return f"{after}{last}: no coefficients are given. Try fewer predictors, or join rare levels."
 
 
-def separation(lost: Sequence[str], everything: bool) -> str:
+def separation(lost: Sequence[str], all_of_them: bool) -> str:
     """What R's user knows as “fitted probabilities numerically 0 or 1 occurred”, with the terms named."""
-    if everything:
-        return (
-            f"Separation: {listed(lost)} tell the outcomes apart without an error, so no coefficient has a finite "
-            "value. Use fewer predictors, join rare levels, or describe the groups in a table instead."
+    if len(lost) == 1:
+        found = (
+            f"Separation: the estimate of {listed(lost)} grows without bound, because it marks patients who all "
+            "have the same outcome. It has no standard error, and its value is only where the search stopped."
         )
-    grow, have = ("grows", "has") if len(lost) == 1 else ("grow", "have")
-    return (
-        f"Separation: the estimate of {listed(lost)} {grow} without bound, because among some patients all have the "
-        f"same outcome; it {have} no standard error, and the value shown is only where the search stopped. "
-        "Join rare levels or leave the term out; the other terms are not affected."
-    )
+    else:
+        found = (
+            f"Separation: the estimates of {listed(lost)} grow without bound, because together they mark patients "
+            "who all have the same outcome. They have no standard errors, and their values are only where the "
+            "search stopped."
+        )
+    others = "" if all_of_them else " The other terms are not affected."
+    return f"{found}{others} Join rare levels, leave such terms out, or describe these groups in a table."
 
 
 def dropped(dependent: Sequence[str], constant: Sequence[str]) -> list[str]:

@@ -1,0 +1,235 @@
+"""Kaplan-Meier curves with log-rank test and restricted mean, from counts on the time column's grid.
+
+A site sends, for every stratum, group and grid time, how many had the event and how many were censored (and how
+many entered). Their sums hold all that one table would say. The estimates live in survival_curve and log_rank.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from friendlyfl.core.errors import UsageError
+from friendlyfl.tasks import Choice, Column, Count, Done, Number, Numbers, Table, Task
+from friendlyfl.tasks.base import Kind, State, Update
+from friendlyfl.tasks.dictionary import GRID_POINTS
+from friendlyfl.tasks.report import Curve, Figure
+from friendlyfl.tasks.stats import wording
+from friendlyfl.tasks.stats.inference import Row
+from friendlyfl.tasks.stats.log_rank import log_rank
+from friendlyfl.tasks.stats.survival_curve import SurvivalCurve, at_risk
+from friendlyfl.tasks.values import DataError
+
+Floats = npt.NDArray[np.float64]
+
+NO_EVENTS = "No event happened during follow-up, so every curve stays at 1 and there is nothing to compare."
+
+
+class KaplanMeier(Task):
+    """How long until the event, by group? Survival curves as if all patients were in one table."""
+
+    title: ClassVar[str] = "Kaplan-Meier curves"
+    version: ClassVar[str] = "1.0"
+    question: ClassVar[str] = "How long until the event, by group?"
+    row_additive: ClassVar[bool] = True
+    sends: ClassVar[Mapping[str, type[Kind]]] = {"events": Count, "censored": Count, "entries": Count}
+
+    time = Column("Time", kinds=["number"], help="From the start of follow-up to the event or the end of it")
+    event = Column("Event", kinds=["yes/no"], help="1 if the event happened at that time, 0 if censored")
+    group = Column("Group", kinds=["group", ".site"], optional=True, help="One curve for each group")
+    entry = Column(
+        "Entry", kinds=["number"], optional=True, help="Time at which a patient came under observation"
+    )
+    strata = Column(
+        "Strata", kinds=["group", ".site"], optional=True, help="The log-rank test compares within these"
+    )
+    ci = Choice(
+        "Confidence limits", ["log", "log-log", "plain"], help="log is R's default, log-log is lifelines'"
+    )
+    rho = Number("Weight of early events", default=0, low=0, high=10, help="0 log-rank, 1 Peto-Peto")
+    tau = Number("Restricted mean up to", low=0, help="Area under the curve up to this time")
+    times = Numbers("Times to report", low=0, help="Survival at these times, such as 30,90,365")
+
+    @property
+    def by_time(self) -> bool:
+        return True
+
+    # The shape of the counts: the same at every site, whatever its patients.
+
+    def start(self) -> State:
+        cells = self.shape[0] * self.shape[1] * (2 * self.shape[2] + self._entry_points())
+        if cells > GRID_POINTS:
+            raise UsageError(
+                "grid_too_fine",
+                f"Groups, strata and time points of this step make {cells:,} counts, more than {GRID_POINTS:,}: "
+                f"give “{self.time}” a larger step in the dictionary, or group by a column with fewer values.",
+            )
+        return {}
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Strata, groups, grid times."""
+        return self._size(self.strata), self._size(self.group), self.spec(self.time).grid_size
+
+    def _size(self, column: str | None) -> int:
+        return len(self.group_names(column)) if column else 1
+
+    def _entry_points(self) -> int:
+        return self.spec(self.entry).grid_size if self.entry else 0
+
+    def local(self, data: Table, state: State) -> Update:
+        strata, groups, points = self.shape
+        cell = np.zeros(len(data), dtype=np.int64)
+        if self.strata:
+            cell = data.levels(self.strata) * groups
+        if self.group:
+            cell = cell + data.levels(self.group)
+
+        def count(place: npt.NDArray[np.int64], size: int, which: Floats) -> Floats:
+            sums = np.bincount(cell * size + place, weights=which, minlength=strata * groups * size)
+            return np.asarray(sums, dtype=np.float64).reshape(strata, groups, size)
+
+        happened, place = data.yes(self.event), data.grid(self.time)
+        update = {
+            "events": count(place, points, happened),
+            "censored": count(place, points, 1.0 - happened),
+        }
+        if self.entry:
+            late = int((data[self.entry] >= data[self.time]).sum())
+            if late:
+                raise DataError(
+                    "entry_late", f"“{self.entry}” is not before “{self.time}” in {late} rows of this table."
+                )
+            update["entries"] = count(data.grid(self.entry), self._entry_points(), np.ones(len(data)))
+        return update
+
+    def combine(self, state: State, total: Update) -> Done:
+        grid = self.spec(self.time).grid_values
+        event, censored = total["events"], total["censored"]
+        risk = at_risk(event + censored, self._entered_later(total, grid))
+        there = np.flatnonzero((event + censored).sum(axis=(0, 2)) > 0)
+        event, censored, risk = event[:, there], censored[:, there], risk[:, there]
+        names = self._labels(there)
+        sums = event.sum(axis=0), censored.sum(axis=0), risk.sum(axis=0)
+        curves = {
+            name: SurvivalCurve.of(grid, *counts)
+            for name, counts in zip(names, zip(*sums, strict=True), strict=True)
+        }
+        groups = [self._group_row(name, curve) for name, curve in curves.items()]
+        events = float(event.sum())
+        tests = {"logrank": log_rank(event, risk, float(self.rho)).row(names)} if len(names) > 1 else {}
+        return Done(
+            events=events,
+            conventions=self._conventions(),
+            tests=tests,
+            tables={
+                "groups": groups,
+                "at_times": [
+                    {"group": name, **row}
+                    for name, curve in curves.items()
+                    for row in curve.at(self.times, self.ci)
+                ],
+            },
+            curves=[Curve("survival", name, curve.points(self.ci)) for name, curve in curves.items()],
+            figures=self._figures(),
+            notes=[*([] if events else [NO_EVENTS]), *self._short(curves)],
+            reproduce=self._calls(),
+        )
+
+    def _entered_later(self, total: Update, grid: Floats) -> Floats | None:
+        """By stratum, group and grid time: who enters at that time or later and is not yet at risk."""
+        if not self.entry:
+            return None
+        entries = total["entries"]
+        later = np.concatenate([at_risk(entries), np.zeros((*entries.shape[:2], 1))], axis=-1)
+        place = np.searchsorted(self.spec(self.entry).grid_values, grid, side="left")
+        return np.asarray(later[..., place])
+
+    def _labels(self, places: npt.NDArray[np.int64]) -> list[str]:
+        if not self.group:
+            return ["all"]
+        names = self.group_names(self.group)
+        return [f"{self.group}={names[place]}" for place in places]
+
+    def _group_row(self, name: str, curve: SurvivalCurve) -> Row:
+        lower, upper = curve.median_limits(self.ci)
+        mean, se = curve.restricted_mean(self.tau) if self.tau is not None else (None, None)
+        return {
+            "group": name,
+            "n": round(float((curve.event + curve.censored).sum())),
+            "events": round(float(curve.event.sum())),
+            "median": curve.median(),
+            "median_ci_lower": lower,
+            "median_ci_upper": upper,
+            "rmst": mean,
+            "rmst_se": se,
+            "rmst_tau": self.tau,
+        }
+
+    def _short(self, curves: Mapping[str, SurvivalCurve]) -> list[str]:
+        """Groups whose follow-up ends before tau: their area rests on a curve held level."""
+        tau = self.tau
+        if tau is None:
+            return []
+        names = [name for name, c in curves.items() if c.time[-1] < tau and c.survival[-1] > 0]
+        if not names:
+            return []
+        return [
+            f"Follow-up of {wording.listed(names)} ends before {tau:g}: the restricted mean keeps the last value "
+            "of the curve up to there. Choose a smaller tau."
+        ]
+
+    # Words.
+
+    def _conventions(self) -> dict[str, Any]:
+        said: dict[str, Any] = {
+            "se": "Greenwood",
+            "ci": self.ci,
+            "level": 0.95,
+            "ties": "events before censorings at the same time",
+            "missing": "complete cases over the columns named",
+        }
+        if self.group:
+            weight = "" if not self.rho else f", weights S(t-)^{self.rho:g} of the pooled curve"
+            strata = f", stratified by {self.strata}" if self.strata else ""
+            said["test"] = f"log-rank with hypergeometric variance{weight}{strata}"
+        if self.tau is not None:
+            said["rmst"] = f"area under the curve from 0 to {self.tau:g}"
+        return said
+
+    def _figures(self) -> list[Figure]:
+        by = f" by {self.group}" if self.group else ""
+        return [
+            Figure(
+                "Curve",
+                f"Survival{by}",
+                f"Share of patients without the event over time{by}, by Kaplan-Meier, with 95% confidence bands; "
+                "small marks show when patients were last seen without the event.",
+                curve="survival",
+            )
+        ]
+
+    def _calls(self) -> dict[str, str]:
+        """The same analysis of one table in R and in Python."""
+        r = wording.r_name
+        event, yes = r(self.event), self.spec(self.event)
+        happened = f"d[{self.event!r}]"
+        if yes.type == "factor":
+            event += f" == {wording.quoted(yes.levels[1])}"
+            happened += f" == {yes.levels[1]!r}"
+        left = ", ".join([*([r(self.entry)] if self.entry else []), r(self.time), event])
+        by = r(self.group) if self.group else "1"
+        mean = f"print(fit, rmean = {self.tau:g})" if self.tau is not None else "print(fit)"
+        calls = [f'library(survival); fit <- survfit(Surv({left}) ~ {by}, d, conf.type = "{self.ci}")', mean]
+        if self.group and not self.entry:  # survdiff takes no entry times
+            strata = f" + strata({r(self.strata)})" if self.strata else ""
+            calls.append(f"survdiff(Surv({left}) ~ {by}{strata}, d, rho = {self.rho:g})")
+        entry = f", entry=d[{self.entry!r}]" if self.entry else ""
+        python = f"lifelines.KaplanMeierFitter().fit(d[{self.time!r}], {happened}{entry})"
+        return {
+            "r": "; ".join(calls),
+            "python": f"import lifelines; {python}  # for each group; its confidence limits are log-log",
+        }
