@@ -1,0 +1,359 @@
+"""Table 1: who are the patients? Means, spreads, quantiles and counts of levels, by group.
+
+Two rounds give moments about one pooled centre; where nothing forbids it, a few more give exact quantiles on the
+grid. The arithmetic lives in moments and quantiles.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from friendlyfl.tasks import Column, Columns, Count, Done, Sum, Table, Task
+from friendlyfl.tasks.base import Kind, State, Update
+from friendlyfl.tasks.dictionary import EPOCH
+from friendlyfl.tasks.report import Figure
+from friendlyfl.tasks.stats import wording
+from friendlyfl.tasks.stats.inference import Row
+from friendlyfl.tasks.stats.moments import Moments, smd, smd_levels, unit_near
+from friendlyfl.tasks.stats.quantiles import Hunt, ranks_of, type_7
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+
+PROBABILITIES = {"q05": 0.05, "q25": 0.25, "median": 0.5, "q75": 0.75, "q95": 0.95}
+CHANCES = tuple(PROBABILITIES.values())
+MISSING = "(missing)"
+ALL = "all"
+
+NO_QUANTILES = "Medians and other quantiles need a secure sum and are not shown; means, SDs and counts are."
+SMALL_CELLS = "Cells that hold 1 to 4 patients at a hospital, or would give such a cell away, are not shown."
+
+
+class TableOne(Task):
+    """Who are the patients? Means, quantiles and counts by group, as if all were in one table."""
+
+    title: ClassVar[str] = "Table 1"
+    version: ClassVar[str] = "1.0"
+    question: ClassVar[str] = "Who are the patients?"
+    row_additive: ClassVar[bool] = True
+    complete_cases: ClassVar[bool] = False
+    stages: ClassVar[tuple[str, ...]] = ("counts", "moments", "quantiles")
+    suppressible: ClassVar[tuple[str, ...]] = ("missing", "levels")
+    sends: ClassVar[Mapping[str, type[Kind]]] = {
+        "rows": Count,
+        "present": Count,
+        "missing": Count,
+        "levels": Count,
+        "values": Sum,
+        "sizes": Sum,
+        "first": Sum,
+        "second": Sum,
+        "third": Sum,
+        "below": Count,
+    }
+
+    variables = Columns(
+        "Variables", kinds=["number", "factor", "date"], help="Numbers, dates and factors to describe"
+    )
+    group = Column(
+        "Group", kinds=["group", ".site"], optional=True, help="One column of the table for each group"
+    )
+
+    # What is counted: numbers and factors of `variables`, by group; the last group is of rows without one.
+
+    @cached_property
+    def numbers(self) -> list[str]:
+        return [name for name in self.variables if self.spec(name).type != "factor"]
+
+    @cached_property
+    def factors(self) -> list[str]:
+        return [name for name in self.variables if self.spec(name).type == "factor"]
+
+    @cached_property
+    def group_labels(self) -> list[str]:
+        if not self.group:
+            return [ALL]
+        return [*(f"{self.group}={name}" for name in self.group_names(self.group)), MISSING]
+
+    @cached_property
+    def widest(self) -> int:
+        """Levels of the factor with most of them."""
+        return max((len(self.spec(name).levels) for name in self.factors), default=0)
+
+    def groups_of(self, data: Table) -> Integers:
+        if not self.group:
+            return np.zeros(len(data), dtype=np.int64)
+        codes = data.levels(self.group)
+        return np.where(codes < 0, len(self.group_labels) - 1, codes)
+
+    def by_group(self, groups: Integers, weights: Floats | None = None) -> Floats:
+        return np.bincount(groups, weights=weights, minlength=len(self.group_labels)).astype(np.float64)
+
+    # Stage counts: who is there, what is missing, and where the pooled middle of each number is.
+
+    def start(self) -> State:
+        return {"stage": "counts"}
+
+    def local_counts(self, data: Table, state: State) -> Update:
+        groups, labels = self.groups_of(data), len(self.group_labels)
+        present, missing = np.zeros((2, len(self.numbers), labels))
+        values, sizes = np.zeros((2, len(self.numbers)))
+        for place, name in enumerate(self.numbers):
+            column = data[name]
+            there = ~np.isnan(column)
+            present[place], missing[place] = self.by_group(groups[there]), self.by_group(groups[~there])
+            values[place], sizes[place] = column[there].sum(), np.abs(column[there]).sum()
+        levels = np.zeros((len(self.factors), labels, self.widest + 1))
+        for place, name in enumerate(self.factors):
+            codes = data[name]
+            codes = np.where(codes < 0, self.widest, codes)
+            cells = np.bincount(groups * (self.widest + 1) + codes, minlength=labels * (self.widest + 1))
+            levels[place] = cells.reshape(labels, self.widest + 1)
+        return {
+            "rows": self.by_group(groups),
+            "present": present,
+            "missing": missing,
+            "levels": levels,
+            "values": values,
+            "sizes": sizes,
+        }
+
+    def combine_counts(self, state: State, total: Update) -> State | Done:
+        n = np.maximum(total["present"].sum(axis=1), 1.0)
+        state = {
+            **{key: total[key] for key in ("rows", "present", "missing", "levels")},
+            "centre": total["values"] / n,
+            "unit": np.array([unit_near(float(size)) for size in total["sizes"] / n]),
+        }
+        return {**state, "stage": "moments"} if self.numbers else self.finish(state, None)
+
+    # Stage moments.
+
+    def local_moments(self, data: Table, state: State) -> Update:
+        groups = self.groups_of(data)
+        sums = np.zeros((3, len(self.numbers), len(self.group_labels)))
+        for place, name in enumerate(self.numbers):
+            column = data[name]
+            there = ~np.isnan(column)
+            distance = (column[there] - state["centre"][place]) / state["unit"][place]
+            for power in range(3):
+                sums[power, place] = self.by_group(groups[there], distance ** (power + 1))
+        return {"first": sums[0], "second": sums[1], "third": sums[2]}
+
+    def combine_moments(self, state: State, total: Update) -> State | Done:
+        state = {**state, "sums": np.stack([total["first"], total["second"], total["third"]])}
+        if not self.counting or not self.on_grid:
+            return self.finish(state, None)
+        sizes = np.array([self.spec(name).grid_size for name in self.on_grid], dtype=np.int64)
+        hunt = Hunt.over(sizes, len(self.targets) * len(CHANCES) * 2)
+        return {**state, "stage": "quantiles", "hunt": hunt.to_state()}
+
+    # Stage quantiles: values below probe points, on the grid; only where no rule forbids it.
+
+    @property
+    def counting(self) -> bool:
+        return not self.rules or self.secure_sum
+
+    @cached_property
+    def on_grid(self) -> list[str]:
+        return [name for name in self.numbers if self.spec(name).has_grid]
+
+    @cached_property
+    def targets(self) -> list[str]:
+        """Groups whose quantiles are sought: each one, and all together."""
+        return [ALL, *self.group_labels] if self.group else [ALL]
+
+    def local_quantiles(self, data: Table, state: State) -> Update:
+        groups = self.groups_of(data)
+        points = Hunt(**state["hunt"]).points()
+        below = np.zeros(points.shape)
+        width = points.shape[1] // len(self.targets)
+        for place, name in enumerate(self.on_grid):
+            grid = self.spec(name).grid_values
+            asked = np.append(grid, np.inf)[points[place]]
+            data.below(name, asked.ravel())  # the table keeps the record on which a hospital's rules rest
+            index = data.grid(name)
+            for target, label in enumerate(self.targets):
+                mine = index >= 0
+                if label != ALL:
+                    mine = mine & (groups == target - 1)
+                part = slice(target * width, (target + 1) * width)
+                below[place, part] = np.searchsorted(np.sort(index[mine]), points[place, part], side="left")
+        return {"below": below}
+
+    def combine_quantiles(self, state: State, total: Update) -> State | Done:
+        counts = self._target_counts(state)
+        ranks = ranks_of(counts, CHANCES).reshape(len(self.on_grid), -1)
+        hunt = Hunt(**state["hunt"]).answered(total["below"], ranks)
+        if not hunt.found:
+            return {**state, "hunt": hunt.to_state()}
+        pairs = np.stack(
+            [self.spec(name).grid_values[low] for name, low in zip(self.on_grid, hunt.low, strict=True)]
+        )
+        return self.finish(state, type_7(counts, CHANCES, pairs.reshape(*counts.shape, len(CHANCES), 2)))
+
+    def _target_counts(self, state: State) -> Floats:
+        """Values present, by variable on a grid and by target."""
+        rows = [self.numbers.index(name) for name in self.on_grid]
+        present = np.asarray(state["present"])[rows]
+        everyone = present.sum(axis=1, keepdims=True)
+        return np.concatenate([everyone, present], axis=1) if self.group else everyone
+
+    # The Result.
+
+    def finish(self, state: State, quantiles: Floats | None) -> Done:
+        rows = np.asarray(state["rows"])
+        shown = [place for place, count in enumerate(rows) if count > 0]
+        columns = [(ALL, list(range(len(rows))))]
+        if self.group:
+            columns += [(self.group_labels[place], [place]) for place in shown]
+        notes = []
+        if self.numbers and not self.counting:
+            notes.append(NO_QUANTILES)
+        elif gridless := [name for name in self.numbers if name not in self.on_grid]:
+            notes.append(
+                f"There are no quantiles of {wording.listed(gridless)}: the dictionary gives no range and step."
+            )
+        hidden = self._hidden(state)
+        if hidden:
+            notes.append(SMALL_CELLS)
+        return Done(
+            suppressed=hidden,
+            conventions=self._conventions(),
+            tables={
+                "groups": [{"group": label, "n": int(rows[places].sum())} for label, places in columns],
+                "numeric": [
+                    self._numeric(name, label, places, state, quantiles)
+                    for name in self.numbers
+                    for label, places in columns
+                ],
+                "categorical": [
+                    row
+                    for name in self.factors
+                    for label, places in columns
+                    for row in self._levels(name, label, places, state)
+                ],
+                "smd": self._differences(state),
+            },
+            figures=self._figures(),
+            notes=notes,
+            reproduce=self._calls(),
+        )
+
+    def _hidden(self, state: State) -> list[str]:
+        """Variables some of whose counts a hospital did not show, in words."""
+        hidden = [
+            *(
+                name
+                for name, counts in zip(self.numbers, state["missing"], strict=True)
+                if np.isnan(counts).any()
+            ),
+            *(
+                name
+                for name, counts in zip(self.factors, state["levels"], strict=True)
+                if np.isnan(counts).any()
+            ),
+        ]
+        return [f"small counts of “{name}”" for name in hidden]
+
+    def _moments(self, name: str, places: list[int], state: State) -> Moments:
+        row = self.numbers.index(name)
+        first, second, third = (float(sums[row, places].sum()) for sums in state["sums"])
+        n = float(state["present"][row, places].sum())
+        return Moments(n, first, second, third, float(state["centre"][row]), float(state["unit"][row]))
+
+    def _numeric(
+        self, name: str, label: str, places: list[int], state: State, quantiles: Floats | None
+    ) -> Row:
+        moments = self._moments(name, places, state)
+        missing = float(state["missing"][self.numbers.index(name), places].sum())
+        row: Row = {
+            "variable": name,
+            "group": label,
+            "n": int(moments.n),
+            "missing": None if np.isnan(missing) else int(missing),
+            "mean": self._value(name, moments.mean),
+            "sd": moments.sd,
+            "skewness": moments.skewness,
+        }
+        found: list[float | None] = [None] * len(CHANCES)
+        if quantiles is not None and name in self.on_grid:
+            found = quantiles[self.on_grid.index(name), self.targets.index(label)].tolist()
+        return row | {key: self._value(name, value) for key, value in zip(PROBABILITIES, found, strict=True)}
+
+    def _value(self, name: str, value: float | None) -> float | str | None:
+        """A number, or of a date the day."""
+        if value is None or np.isnan(value):
+            return None
+        if self.spec(name).type != "date":
+            return value
+        return (EPOCH + dt.timedelta(days=round(value))).isoformat()
+
+    def _levels(self, name: str, label: str, places: list[int], state: State) -> list[Row]:
+        counts = state["levels"][self.factors.index(name)][places].sum(axis=0)
+        levels = self.spec(name).levels
+        named = [*zip(levels, counts[: len(levels)], strict=True)]
+        if counts[-1] != 0:  # or hidden
+            named.append((MISSING, counts[-1]))
+        return [
+            {"variable": name, "group": label, "level": level, "n": None if np.isnan(n) else int(n)}
+            for level, n in named
+        ]
+
+    def _differences(self, state: State) -> list[Row]:
+        """Standardised differences, where there are just two groups."""
+        there = [
+            place
+            for place, label in enumerate(self.group_labels)
+            if label != MISSING and state["rows"][place]
+        ]
+        if not self.group or len(there) != 2:
+            return []
+        rows: list[Row] = []
+        for name in self.variables:
+            if name in self.factors:
+                counts = state["levels"][self.factors.index(name)][there][:, : len(self.spec(name).levels)]
+                rows.append({"variable": name, "smd": smd_levels(counts[0], counts[1])})
+            else:
+                one, two = (self._moments(name, [place], state) for place in there)
+                rows.append({"variable": name, "smd": smd(one, two)})
+        return rows
+
+    # Words.
+
+    def _conventions(self) -> dict[str, Any]:
+        said: dict[str, Any] = {
+            "sd": "with n - 1",
+            "skewness": "m3 / m2^1.5",
+            "missing": "counted for each variable; n counts the values there are",
+            "quantile_type": 7,
+        }
+        if self.group:
+            said["smd"] = (
+                "two groups: first mean minus second over the root of the mean variance; of a factor the "
+                "distance of Yang and Dalton (2012), which has no sign"
+            )
+        return said
+
+    def _figures(self) -> list[Figure]:
+        if not self.factors:
+            return []
+        by = f" by {self.group}" if self.group else ""
+        text = f"Numbers of patients at each level of {wording.listed(self.factors)}{by}."
+        return [Figure("Bars", f"Patients{by}", text, table="categorical")]
+
+    def _calls(self) -> dict[str, str]:
+        """The same table of one file in R and in Python."""
+        names = ", ".join(wording.quoted(name) for name in self.variables)
+        strata = f", strata = {wording.quoted(self.group)}" if self.group else ""
+        by = f".groupby({self.group!r})" if self.group else ""
+        return {
+            "r": f"print(tableone::CreateTableOne(c({names}){strata}, data = d), smd = TRUE)",
+            "python": f"d{by}[{list(self.variables)!r}].describe(include='all')",
+        }
