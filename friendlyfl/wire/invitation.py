@@ -8,6 +8,7 @@ before is kept by the coordinator's Controller.
 import hashlib
 import hmac
 import os
+import re
 import zlib
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -25,6 +26,8 @@ _VERSION = 1
 _BYTES = 1 + 4 + 16 + 16 + 4
 _LETTERS = 66  # 328 bits and two spare ones, which are zero
 _SAFETY_ROUNDS = 5200
+_FINGERPRINT = re.compile(r"[0-9a-f]{64}")
+_HOST = re.compile(r"[a-z0-9._:-]+")
 
 
 def normalise_address(address: str) -> str:
@@ -39,7 +42,7 @@ def normalise_address(address: str) -> str:
         host = (parts.hostname or "").encode("idna").decode("ascii").lower()
     except ValueError:  # UnicodeError is one
         host = ""
-    if not host or scheme not in ("http", "https") or parts.username is not None:
+    if not _HOST.fullmatch(host) or scheme not in ("http", "https") or parts.username is not None:
         raise UsageError(
             "router_address",
             "This is not the address of a Routing Server. It looks like https://router.example.org",
@@ -92,7 +95,7 @@ class InvitationCode:
 def make_code(rs_address: str, coordinator_fingerprint: str, secret: bytes | None = None) -> str:
     """A new code: `FFL1-` and 66 characters in groups of five."""
     secret = os.urandom(16) if secret is None else secret
-    if len(secret) != 16 or len(coordinator_fingerprint) != 64:
+    if len(secret) != 16 or not _FINGERPRINT.fullmatch(coordinator_fingerprint):
         raise UsageError(
             "code_parts", "An invitation code is made of a 16-byte secret and a fingerprint of 64 hex digits."
         )

@@ -114,11 +114,8 @@ class Identity:
     @classmethod
     def load(cls, path: str | os.PathLike[str], passphrase: str | None = None) -> "Identity":
         raw = keyfile.read(Path(path))
-        if raw.startswith(b"{"):
-            private = keyfile.from_der(keyfile.unlock(raw, passphrase))
-        else:
-            private = keyfile.from_pem(raw)
-        return cls(private)
+        locked = raw.startswith(b"{")
+        return cls(keyfile.from_der(keyfile.unlock(raw, passphrase)) if locked else keyfile.from_pem(raw))
 
 
 class Subkey:

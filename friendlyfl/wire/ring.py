@@ -53,7 +53,7 @@ def _doubles(values: Any, name: str) -> Doubles:
             f"{called} hold a value that is missing or infinite. Nothing was sent; look for empty or "
             "constant columns.",
         )
-    if given.dtype.kind in "iu" and (np.abs(x) > _LARGEST_EXACT).any():
+    if given.dtype.kind in "iu" and ((given > _LARGEST_EXACT) | (given < -_LARGEST_EXACT)).any():
         raise UsageError(
             "ring_range", f"{called} hold a whole number above 2^53. Nothing was sent; use a smaller unit."
         )
@@ -107,7 +107,7 @@ def negate(a: Words) -> Words:
 def decode(words: Words, shape: Sequence[int]) -> Doubles:
     """The nearest double (ties to even) of each word, in `shape`."""
     _check(words)
-    if math.prod(shape) != len(words):
+    if any(size < 0 for size in shape) or math.prod(shape) != len(words):
         raise WireError(
             "ring_count", "A hospital sent another number of values than the task asks for. Nothing was used."
         )

@@ -314,7 +314,7 @@ def _read_blob(envelope: Envelope, key: bytes, blob: BinaryIO, out: BinaryIO) ->
         take = min(size - at, left)
         out.write(buffer[at : at + take])
         left -= take
-        if buffer[at + take : size] != _ZEROS[: size - at - take]:
+        if bytes(buffer[at + take : size]) != _ZEROS[: size - at - take]:
             raise WireError("blob_padding", f"This post hides something where only zeros may be. {_SENDER}")
     if blob.read(1):
         raise WireError("blob_long", f"There are more bytes in this post than its envelope says. {_AGAIN}")
