@@ -12,8 +12,7 @@ CHALLENGE = 'Signature realm="friendlyfl", Token realm="friendlyfl"'
 
 
 class Refusal(FriendlyError):
-    """`body()` is the answer's JSON. `extra` adds fields (server_time, since); `retry_after` is in seconds.
-    """
+    """`body()` is the answer's JSON. `extra` adds fields (server_time, since); `retry_after` is in seconds."""
 
     default_who = "the asking program"
 

@@ -55,8 +55,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "friendlyfl.router.api.middleware.RequestLog",
     "django.middleware.security.SecurityMiddleware",
-    "friendlyfl.router.api.middleware.ContentSecurityPolicy",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "friendlyfl.router.api.middleware.BrowserRules",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -96,6 +95,7 @@ SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_NAME = "ffl_csrf"
 CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_FAILURE_VIEW = "friendlyfl.router.api.problems.csrf_failure"
 
 # HTTPS ends at the trusted proxy. Without one the server speaks plain HTTP on loopback, where cookies
 # marked Secure would lock people out of the browsable API.
@@ -131,8 +131,7 @@ REST_FRAMEWORK = {
         "rest_framework.renderers.JSONRenderer",
         "friendlyfl.router.api.renderers.BrowsableRenderer",
     ],
-    "DEFAULT_PAGINATION_CLASS": "friendlyfl.router.api.paging.Pages",
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "friendlyfl.router.api.schema.Described",
     "EXCEPTION_HANDLER": "friendlyfl.router.api.problems.answer",
     "URL_FORMAT_OVERRIDE": None,
     "DATETIME_FORMAT": "iso-8601",
@@ -148,6 +147,12 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
+    "PREPROCESSING_HOOKS": ["friendlyfl.router.api.schema.one_path_each"],
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "friendlyfl.router.api.schema.add_relay",
+    ],
+    "DISABLE_ERRORS_AND_WARNINGS": False,
 }
 
 LOGGING = {

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from django.db import models
 
-from ..registry.actor import Actor
+from ..registry.actor import Actor, Kind
 
 
 def new_uid() -> str:
@@ -43,18 +43,24 @@ class VisibleQuerySet(models.QuerySet):
     """The start of every query made for somebody: an actor without a rule of its own sees nothing."""
 
     def visible_to(self, actor: Actor) -> Self:
-        if actor.is_administrator:
-            return self.seen_by_administrator()
-        if actor.site is not None:
-            return self.seen_by_site(actor.site.pk)
-        if actor.user is not None:
-            return self.seen_by_person(actor.user.pk)
+        match actor.kind:
+            case Kind.ADMINISTRATOR:
+                return self.seen_by_administrator()
+            case Kind.SITE if actor.site is not None:
+                return self.seen_by_site(actor.site.pk)
+            case Kind.REVOKED if actor.site is not None:
+                return self.seen_by_revoked(actor.site.pk)
+            case Kind.PERSON if actor.user is not None:
+                return self.seen_by_person(actor.user.pk)
         return self.none()
 
     def seen_by_administrator(self) -> Self:
         return self.none()
 
     def seen_by_site(self, site: int) -> Self:
+        return self.none()
+
+    def seen_by_revoked(self, site: int) -> Self:
         return self.none()
 
     def seen_by_person(self, user: int) -> Self:

@@ -1,5 +1,4 @@
-"""Projects and who belongs to them. Membership follows the coordinator's signed manifests and nothing else.
-"""
+"""Projects and who belongs to them. Membership follows the coordinator's signed manifests and nothing else."""
 
 from __future__ import annotations
 

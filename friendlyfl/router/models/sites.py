@@ -30,6 +30,9 @@ class SiteQuerySet(VisibleQuerySet):
     def seen_by_person(self, user: int) -> Self:
         return self.filter(owner=user)
 
+    def seen_by_revoked(self, site: int) -> Self:
+        return self.filter(pk=site)
+
     def fellows_of(self, site: int) -> Self:
         """Itself and every site it shares a project with: those whose key cards it needs."""
         from .projects import Participant

@@ -1,0 +1,166 @@
+"""`friendlyfl router ...`: start the Routing Server, add people, hand out enrolment codes.
+
+What does not live here: how it serves (router.serving), what an account or a code is (router.registry.people).
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from pathlib import Path
+from typing import IO
+
+import click
+
+
+@click.group()
+@click.option(
+    "--home",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of the server's data; instead of FRIENDLYFL_ROUTER_HOME.",
+)
+def router(home: Path | None) -> None:
+    """The Routing Server: keeps records, forwards sealed post."""
+    _choose_home(home)
+
+
+def _choose_home(home: Path | None) -> None:
+    if home is not None:
+        os.environ["FRIENDLYFL_ROUTER_HOME"] = str(home.absolute())
+
+
+def _set_up() -> None:
+    """Read the settings; a wrong one ends the program with its sentence."""
+    import django
+
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "friendlyfl.router.settings")
+    django.setup()
+
+
+def _migrate() -> None:
+    from django.core.management import call_command
+
+    call_command("migrate", verbosity=0, interactive=False)
+
+
+@router.command()
+@click.option("--home", type=click.Path(file_okay=False, path_type=Path), help="Folder of the server's data.")
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option(
+    "--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free port."
+)
+def start(home: Path | None, host: str, port: int) -> None:
+    """Bring the database up to date, check the settings, serve, and run the regular jobs."""
+    _choose_home(home)
+    _set_up()
+    from django.core.management import call_command
+
+    from friendlyfl.router import serving
+    from friendlyfl.router.models import User
+
+    serving.refuse_plain_http(host)
+    _migrate()
+    call_command("check", databases=["default"], stdout=io.StringIO())
+    listener = serving.listen(host, port)
+    if not User.objects.exists():
+        click.echo("No user exists yet. Make the first one, an administrator, in another terminal:")
+        click.echo("    friendlyfl router user add NAME --administrator")
+        click.echo("or: python3 manage.py createsuperuser")
+    click.echo(f"Routing Server at {serving.address(host, listener.getsockname()[1])} (stop with Ctrl-C)")
+    sys.stdout.flush()
+    serving.serve(listener)
+
+
+@router.command()
+def init() -> None:
+    """Make the home folder, the secret key and the database, and start nothing."""
+    _set_up()
+    _migrate()
+    from django.conf import settings
+
+    click.echo(f"The Routing Server's home is ready: {settings.HOME}")
+
+
+@router.group()
+def user() -> None:
+    """People with an account at the Routing Server."""
+
+
+@user.command("add")
+@click.argument("name")
+@click.option("--administrator", is_flag=True, help="May enrol and revoke sites, and use the admin site.")
+@click.option("--email", default="", help="E-mail address.")
+@click.option("--full-name", default="", help="The person's name.")
+@click.option(
+    "--password-file", type=click.File("r", encoding="utf-8"), help="File whose first line is the password."
+)
+@click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+def add(
+    name: str,
+    administrator: bool,
+    email: str,
+    full_name: str,
+    password_file: IO[str] | None,
+    password_stdin: bool,
+) -> None:
+    """Make an account NAME. Without a password option the password is asked for."""
+    _set_up()
+    _migrate()
+    from django.contrib.auth.password_validation import validate_password
+    from django.core.exceptions import ValidationError
+
+    from friendlyfl.router.models import User
+    from friendlyfl.router.registry import audit
+
+    made = User(
+        username=name, email=email, name=full_name, is_staff=administrator, is_superuser=administrator
+    )
+    password = _password(password_file, password_stdin)
+    try:
+        made.full_clean(exclude=["password"])
+        validate_password(password, made)
+    except ValidationError as error:
+        raise click.ClickException(" ".join(error.messages)) from error
+    made.set_password(password)
+    made.save()
+    audit.house_did("user.made", f"user:{made.uid}")
+    click.echo(f"{'Administrator' if administrator else 'User'} {name} made.")
+
+
+def _password(file: IO[str] | None, stdin: bool) -> str:
+    if file is not None and stdin:
+        raise click.UsageError("Give --password-file or --password-stdin, not both.")
+    if file is not None or stdin:
+        source = file if file is not None else click.get_text_stream("stdin")
+        return source.readline().rstrip("\r\n")
+    return str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
+
+
+@user.command("list")
+def list_users() -> None:
+    """Show the accounts."""
+    _set_up()
+    from friendlyfl.router.models import User
+
+    for row in User.objects.all():
+        click.echo(f"{row.username:30} {'administrator' if row.is_staff else 'user':14} {row.email}")
+
+
+@router.command()
+@click.argument("username")
+def enrol(username: str) -> None:
+    """Print a one-time code with which USERNAME makes one site, within 14 days."""
+    _set_up()
+    _migrate()
+    from friendlyfl.router.models import User
+    from friendlyfl.router.registry import audit, people
+
+    owner = User.objects.filter(username=username, is_active=True).first()
+    if owner is None:
+        raise click.ClickException(
+            f"There is no user {username!r}; make one with: friendlyfl router user add {username}"
+        )
+    enrolment = people.make_enrolment(owner)
+    audit.house_did("enrolment.made", f"user:{owner.uid}")
+    click.echo(people.enrolment_code(enrolment))

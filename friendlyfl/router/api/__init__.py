@@ -1,0 +1,1 @@
+"""The HTTP side of the records: who may ask what (policy), what comes in and goes out, one view a resource."""
