@@ -155,6 +155,8 @@ def _exponent(number: Decimal) -> int:
 
 def days(text: str) -> float:
     """Days since 1970-01-01 of an ISO date."""
+    if not isinstance(text, str):
+        raise TypeError("a date is written as text")
     return float((dt.date.fromisoformat(text.strip()[:10]) - EPOCH).days)
 
 
@@ -270,15 +272,13 @@ def _range(name: str, kind: str, value: Any) -> tuple[float | None, float | None
 
 
 def _bound(name: str, kind: str, value: Any) -> float:
-    if kind == "date" and isinstance(value, str):
+    if kind == "date":
         try:
             return days(value)
-        except ValueError:
+        except (ValueError, TypeError):
             raise _wrong(name, "needs dates written as 2024-12-31 in its range") from None
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise _wrong(
-            name, "needs numbers in its range" if kind != "date" else "needs dates as 2024-12-31 in its range"
-        )
+        raise _wrong(name, "needs numbers in its range")
     if kind == "integer" and float(value) != math.floor(value):
         raise _wrong(name, "is an integer and needs whole numbers in its range")
     return float(value)

@@ -183,12 +183,17 @@ def _plain(value: Any) -> Any:
 def _checked(task: Task, update: Mapping[str, Any]) -> dict[str, Array]:
     """The arrays of an Update; what is undeclared or no finite number is refused with its name."""
     checked: dict[str, Array] = {}
+    if not isinstance(update, Mapping):
+        raise UsageError("bad_update", f"{task.title} must return its numbers under their names.")
     for name, value in update.items():
         if name not in task.sends:
             raise UsageError(
                 "bad_update", f"{task.title} made the numbers “{name}”, which it does not declare in sends."
             )
-        array = np.asarray(value)
+        try:
+            array = np.asarray(value)
+        except ValueError:  # lists of different lengths
+            array = np.asarray(None)
         if array.dtype.kind not in "fiub":
             raise UsageError(
                 "bad_update", f"{task.title} made “{name}”, which holds something that is no number."

@@ -47,6 +47,7 @@ def expand(texts: Iterable[str], dictionary: Dictionary) -> tuple[str, ...]:
 def _opened(text: str, dictionary: Dictionary) -> list[tuple[str, ...]]:
     """The terms one text stands for: `a*b` is a, b and a:b."""
     if text in dictionary or text == SITE:
+        _known(text, text, dictionary)
         return [(text,)]
     sides = [factors_of(side.strip(), dictionary) for side in text.split("*")]
     for name in (name for side in sides for name in side):
