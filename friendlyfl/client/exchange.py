@@ -18,7 +18,7 @@ from urllib.parse import quote, urlencode
 
 from friendlyfl import __version__
 from friendlyfl.client.address import PREFIX
-from friendlyfl.client.problems import from_answer, proxy_answered, read_json
+from friendlyfl.client.problems import BusyError, from_answer, proxy_answered, read_json
 from friendlyfl.client.transport import Answer, Transport
 from friendlyfl.core import limits
 from friendlyfl.core.errors import ForbiddenError, FriendlyError, UnreachableError, UsageError
@@ -123,7 +123,7 @@ class Exchange:
                 continue
             if 200 <= answer.status < 300:
                 return answer
-            refusal, told = self._refusal(answer)
+            refusal, told = self._refusal(method, answer)
             if not sign_again or refusal.code not in _SIGN_AGAIN:
                 raise refusal
             sign_again = False
@@ -153,7 +153,10 @@ class Exchange:
             created=int(self._clock() + self.clock_offset),
         )
 
-    def _refusal(self, answer: Answer) -> tuple[FriendlyError, Any]:
+    def _refusal(self, method: str, answer: Answer) -> tuple[FriendlyError, Any]:
+        if method == "HEAD":  # has no body that could say why; the next request with one will
+            answer.close()
+            return BusyError("no_reason_given", "The Routing Server did not answer; it is asked again."), None
         try:
             told = self._json_of(answer)
         except UnreachableError as error:

@@ -335,6 +335,32 @@ def slow_list(handler, size):
     handler.wfile.write(b"]")
 
 
+def test_a_large_body_may_take_its_time_as_long_as_it_moves(monkeypatch):
+    monkeypatch.setattr(transport, "CONNECT", 0.4)
+
+    def slow_reader(line):
+        left = 8 << 20
+        while b"\r\n\r\n" not in line.recv(1 << 16, socket.MSG_PEEK):
+            pass
+        while left > 0 and (came := line.recv(1 << 18)):
+            left -= len(came)
+            time.sleep(0.03)
+        line.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=lambda: slow_reader(server.accept()[0]), daemon=True).start()
+        asker = router(f"http://127.0.0.1:{server.getsockname()[1]}")
+        started = time.monotonic()
+        assert asker._exchange.octets("PATCH", "uploads/x/", bytes(8 << 20), {"upload-offset": "0"}) is None
+        assert time.monotonic() - started > 0.4
+
+
+def test_a_refusal_without_a_body_is_asked_again():
+    with playing(says(409, {})) as play, pytest.raises(BusyError) as caught:
+        router(play.address)._exchange.head("uploads/x/")
+    assert caught.value.code == "no_reason_given"
+
+
 def test_a_cut_answer_is_no_answer_and_a_cut_blob_no_blob():
     with playing(cut_after(100, b'{"uid":')) as play:
         failure(play.address, "cut")
