@@ -83,7 +83,7 @@ class Identity:
 
     @classmethod
     def generate(cls) -> "Identity":
-        return cls(ed25519.Ed25519PrivateKey.generate())
+        return cls.from_seed(os.urandom(32))
 
     @classmethod
     def from_seed(cls, seed: bytes) -> "Identity":

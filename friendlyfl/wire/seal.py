@@ -254,14 +254,7 @@ def unseal(
             "This post is larger than the plan allows for it and was thrown away. Ask the sender to stay "
             "within the plan's bounds.",
         )
-    ctxh = _context_hash(envelope.ctx)
-    secrets = _secrets(_content_key(incoming, ctxh, me=me, public=public, subkeys=subkeys), ctxh)
-    if not hmac.compare_digest(secrets.commitment, bytes.fromhex(envelope.kc)):
-        raise WireError(
-            "commitment",
-            "The key in this post is not the one its envelope is bound to, so it was thrown away: the "
-            "sender may show two hospitals different contents. Tell the coordinator.",
-        )
+    secrets = _open_secrets(incoming, envelope, me=me, public=public, subkeys=subkeys)
     start = out.tell()
     try:
         with closing(blob()) as source:
@@ -270,6 +263,21 @@ def unseal(
         out.seek(start)
         out.truncate()
         raise
+
+
+def _open_secrets(
+    incoming: Incoming, envelope: Envelope, *, me: str, public: bytes, subkeys: Mapping[str, Subkey]
+) -> _Secrets:
+    """Steps 8 and 9: the content key of my delivery, and the envelope is bound to no other."""
+    ctxh = _context_hash(envelope.ctx)
+    secrets = _secrets(_content_key(incoming, ctxh, me=me, public=public, subkeys=subkeys), ctxh)
+    if not hmac.compare_digest(secrets.commitment, bytes.fromhex(envelope.kc)):
+        raise WireError(
+            "commitment",
+            "The key in this post is not the one its envelope is bound to, so it was thrown away: the "
+            "sender may show two hospitals different contents. Tell the coordinator.",
+        )
+    return secrets
 
 
 def _content_key(
