@@ -12,7 +12,7 @@ import hashlib
 import io
 import itertools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -58,6 +58,7 @@ class Sniffed:
     names: tuple[str, ...]  # made unique and never empty
     headers: tuple[str, ...]  # as the file has them
     skipped: int  # lines above the header: blank ones and Excel's `sep=;`
+    quotes: bool  # is there a quote mark anywhere?
     size: int
     digest: str
     notes: tuple[str, ...]
@@ -75,9 +76,13 @@ class Sniffed:
         """The csv reader of the open file, standing at the first row, and the number of lines above it."""
         for _ in range(self.skipped):
             text.readline()
-        reader = csv.reader(text, delimiter=self.separator, strict=True, skipinitialspace=True)
+        reader = self.split(text)
         next(reader)
         return reader, self.skipped
+
+    def split(self, lines: Iterable[str]) -> Any:
+        """A csv reader of these lines."""
+        return csv.reader(lines, delimiter=self.separator, strict=True, skipinitialspace=True)
 
 
 def sniff(
@@ -90,7 +95,7 @@ def sniff(
     """Look at a file. `encoding` and `separator` are a person's corrections of what would be guessed."""
     path = Path(path)
     try:
-        guess, digest, size = _scan(path, encoding, progress)
+        guess, quotes, size, digest = _scan(path, encoding, progress)
         with path.open("r", encoding=guess, newline="") as text:
             sample = list(itertools.islice(_lines(text), SAMPLE_ROWS * 4))
     except UnicodeError:
@@ -115,7 +120,7 @@ def sniff(
     chosen = separator or _separator(lines)
     header = _first_record(path, lines, chosen)
     names, notes = _unique_names(header)
-    return Sniffed(guess, chosen, names, tuple(header), skipped, size, digest, notes)
+    return Sniffed(guess, chosen, names, tuple(header), skipped, quotes, size, digest, notes)
 
 
 def _lines(text: io.TextIOBase) -> Iterator[str]:
@@ -124,8 +129,8 @@ def _lines(text: io.TextIOBase) -> Iterator[str]:
         yield line
 
 
-def _scan(path: Path, encoding: str | None, progress: Progress | None) -> tuple[str, str, int]:
-    """Encoding, SHA-256 and size. Windows-1252 is tried when the bytes are not UTF-8 throughout."""
+def _scan(path: Path, encoding: str | None, progress: Progress | None) -> tuple[str, bool, int, str]:
+    """Encoding, quote marks, size and SHA-256. Windows-1252 is tried when the bytes are not UTF-8 throughout."""
     with path.open("rb") as file:
         start = file.read(64)
         _refuse_other_files(path, start)
@@ -138,24 +143,23 @@ def _scan(path: Path, encoding: str | None, progress: Progress | None) -> tuple[
             return "cp1252", *_pass_over(path, file, "cp1252", progress)
 
 
-def _pass_over(path: Path, file: BinaryIO, encoding: str, progress: Progress | None) -> tuple[str, int]:
-    """Digest and size of a file of which every byte is text in this encoding."""
+def _pass_over(path: Path, file: BinaryIO, encoding: str, progress: Progress | None) -> tuple[bool, int, str]:
+    """Quote marks, size and digest of a file of which every byte is text in this encoding."""
     decoder = codecs.getincrementaldecoder(encoding)()
-    digest, size, total = hashlib.sha256(), 0, max(path.stat().st_size, 1)
+    digest, quotes, size, total = hashlib.sha256(), False, 0, max(path.stat().st_size, 1)
     file.seek(0)
     block = b"first"
     while block:
         block = file.read(BLOCK)
         digest.update(block)
         size += len(block)
-        if "\0" in decoder.decode(block, final=not block):
-            raise UsageError(
-                "csv_binary",
-                f"The file {path.name} is not a text file: save the table as CSV and choose that.",
-            )
+        text = decoder.decode(block, final=not block)
+        quotes = quotes or '"' in text
+        if "\0" in text:
+            raise _another_kind(path, "not a text file")
         if progress:
             progress(min(size / total, 1.0))
-    return digest.hexdigest(), size
+    return quotes, size, digest.hexdigest()
 
 
 def _refuse_other_files(path: Path, start: bytes) -> None:

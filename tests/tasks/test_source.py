@@ -130,6 +130,34 @@ def test_any_bytes_give_a_table_or_a_sentence(raw, reading):
         assert source.rows == len(source.frame) > 0
 
 
+PLAIN = st.text(alphabet=LETTERS + " .-0123456789", max_size=6) | st.integers(-99, 99).map(str)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    rows=st.lists(st.none() | st.lists(PLAIN, min_size=3, max_size=3), min_size=1, max_size=12),
+    separator=st.sampled_from(",;\t|"),
+    chunk=st.integers(1, 5),
+)
+def test_the_quick_way_reads_what_the_careful_way_reads(rows, separator, chunk, reading):
+    """Files without quote marks are cut by another engine; a quote mark in the header asks for the careful one."""
+    body = "".join(f"{separator.join(row or ())}\n" for row in rows)
+    found = []
+    for header in (("a", "b", "c"), ("a", "b", '"c"')):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(chunks, "CHUNK", chunk)
+            try:
+                found.append(reading(separator.join(header) + "\n" + body))
+            except UsageError as error:
+                found.append(str(error))
+    quick, careful = found
+    if isinstance(quick, str):
+        assert quick == careful
+    else:
+        pd.testing.assert_frame_equal(quick.frame, careful.frame)
+        assert quick.notes == careful.notes and quick.columns[:2] == careful.columns[:2]
+
+
 def test_chunks_change_nothing(tmp_path, monkeypatch):
     rng = np.random.default_rng(1)
     rows = [
@@ -169,7 +197,7 @@ BROKEN = {
     b"SQLite format 3\0": "SQLite",
     b"<html><body>": "web page",
     b'[{"a": 1}]': "JSON",
-    b"a,b\n1," + b"x" * 200_000 + b"\n": "131,072 letters",
+    b'a,b\n1,"' + b"x" * 200_000 + b'"\n': "131,072 letters",
 }
 
 
