@@ -9,7 +9,7 @@ more that rules allow, or `rules="off"` says that the task cannot be released wi
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -93,6 +93,9 @@ class _Kit:
     def problems(self, pooled: Mapping[str, float] | None) -> list[str]:
         """Every broken promise."""
         self._described()
+        self._guarded("computes over some of the rows", self._sizes)
+        if self.task.row_additive:
+            self._guarded("computes over chunks of rows", self._chunks)
         outcome = self._attempt("runs over the given frames", self.frames)
         if outcome is None or outcome.error is not None:
             if outcome is not None:
@@ -100,10 +103,9 @@ class _Kit:
             return self.broken
         self._against(pooled, flat(outcome.result))
         self._same_bytes(outcome)
+        self._rules_change_no_number(flat(outcome.result))
         if not issubclass(self.task, EachTask):
-            self._other_splits(flat(outcome.result))
-        self._sizes()
-        self._chunks()
+            self._other_splits()
         self._refused()
         self._odd_sites()
         return self.broken
@@ -114,13 +116,24 @@ class _Kit:
 
     def _attempt(self, what: str, frames: Sequence[pd.DataFrame], rules: str | None = None) -> Outcome | None:
         """A run, or a broken promise: whatever comes to the surface must be a sentence for a person."""
+        found: list[Outcome] = []
+
+        def play() -> None:
+            try:
+                found.append(self._run(frames, rules))
+            except FriendlyError as error:
+                found.append(Outcome(Result(self.task.name, self.task.version), error))
+
+        self._guarded(what, play)
+        return found[0] if found else None
+
+    def _guarded(self, what: str, check: Callable[[], None]) -> None:
         try:
-            return self._run(frames, rules)
+            check()
         except FriendlyError as error:
-            return Outcome(Result(self.task.name, self.task.version), error)
+            self.broken.append(f"it must be that it {what}, but: {error}")
         except Exception as error:
             self.broken.append(f"it must be that it {what}, but {type(error).__name__}: {error}")
-            return None
 
     def _expect(self, kept: bool, sentence: str) -> None:
         if not kept:
@@ -152,13 +165,21 @@ class _Kit:
         self._expect(again.sent == first.sent, "the same input must send the same bytes")
         self._expect(again.result == first.result, "the same input must give the same Result")
 
-    def _other_splits(self, found: Mapping[str, float | None]) -> None:
+    def _rules_change_no_number(self, found: Mapping[str, float | None]) -> None:
+        """Rules give the same numbers as no rules, or hide them."""
+        without = flat(self._run(self.frames, "off").result)
+        for path, value in found.items():
+            if not path.startswith(APART) and value is not None and not self._close(without.get(path), value):
+                self.broken.append(f"{path} is {value} under rules and {without.get(path)} without")
+                return
+
+    def _other_splits(self) -> None:
         """One site, the sites in another order, and other hospitals: the same answer."""
         import pandas as pd
 
-        uses_site = any(".site" in str(value) for value in self.parameters.values())
-        if uses_site:
+        if any(".site" in str(value) for value in self.parameters.values()):
             return
+        found = flat(self._run(self.frames, "off").result)
         everyone = pd.concat(self.frames, ignore_index=True)
         order = np.random.default_rng(1).permutation(len(everyone))
         shuffled = everyone.iloc[order].reset_index(drop=True)
@@ -192,8 +213,6 @@ class _Kit:
         self._expect(same, "the size of an Update must not depend on the number of rows")
 
     def _chunks(self) -> None:
-        if not self.task.row_additive:
-            return
         frame, middle = self.frames[0], len(self.frames[0]) // 2
         whole = Update.of(self._local(frame)).decoded()
         parts = [*self._local(frame.iloc[:middle]), *self._local(frame.iloc[middle:])]

@@ -129,8 +129,9 @@ class Forest(EachTask):
         return {"n": len(data), "sum": data[self.outcome].sum()}
 
     def combine(self, state: Any, updates: Any) -> Any:
+        means = [u["sum"] / u["n"] if u["n"] else None for u in updates]
         return Done(
-            tables={"effects": [{"site": k, "mean": u["sum"] / u["n"]} for k, u in enumerate(updates, 1)]}
+            tables={"effects": [{"site": site, "mean": mean} for site, mean in enumerate(means, start=1)]}
         )
 
 
@@ -141,3 +142,10 @@ class Endless(Mean):
 
     def combine(self, state: Any, total: Any) -> Any:
         return {"n": total["n"]}
+
+
+class Fragile(Mean):
+    """Has a fault of its own."""
+
+    def combine(self, state: Any, total: Any) -> Any:
+        return Done(statistics={"mean": 1 / 0})
