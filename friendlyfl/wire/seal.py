@@ -170,10 +170,8 @@ def _write_blob(source: BinaryIO, length: int, key: bytes, blob: BinaryIO) -> tu
     """Length prefix, content and padding through one buffer, chunk by chunk."""
     cipher, digest = AESGCM(key), hashlib.sha256()
     plain = padded_length(LENGTH_PREFIX + length)
-    buffer, closed = (
-        memoryview(bytearray(min(_CHUNK, plain))),
-        memoryview(bytearray(min(_CHUNK, plain) + TAG)),
-    )
+    buffer = memoryview(bytearray(min(_CHUNK, plain)))
+    closed = memoryview(bytearray(len(buffer) + TAG))
     left, written = length, 0
     for index, size, last in _pieces(plain):
         at = 0
@@ -240,13 +238,14 @@ def unseal(
 ) -> int:
     """Steps 7 to 11: the content into `out` (seekable; a quarantine), its number of bytes as the answer.
 
-    `blob` is called only when everything that is cheaper has passed. Whatever fails, `out` is cut back to
-    where it was.
+    `blob` is called only when everything that is cheaper has passed, and what it gave is closed here. Whatever
+    fails, `out` is cut back to where it was.
     """
     if envelope_bytes(envelope) != incoming.envelope:
         raise WireError(
             "other_envelope",
-            "The post was opened under another envelope than its own, so it was thrown away.",
+            "The post was opened under another envelope than its own, so it was thrown away. This is a fault of "
+            "this program; tell those who look after FriendlyFL here.",
         )
     if envelope.ct_len > sealed_length(bound):
         raise WireError(
