@@ -1,95 +1,120 @@
-"""An Update as it crosses: the words of the number ring under their names and shapes.
+"""An Update as it travels: named arrays of ring words, so that a sum is the same bits in any order.
 
-A site gathers its parts (chunks of rows) and the coordinator the Updates of all sites by the same addition. Which numbers
-may leave is decided before, in `tasks`; sealing comes after, in `seal`.
+A site's Update may be given in parts (chunks of its rows); they are added in the ring before anything is sent. What an
+Update means, and whether it may leave, is decided elsewhere.
 """
 
-from __future__ import annotations
-
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+import numpy.typing as npt
 
-from friendlyfl.core import limits
 from friendlyfl.core.errors import WireError
+from friendlyfl.core.limits import STATE_BYTES
 from friendlyfl.wire import codec, ring
 
-Shape = tuple[int, ...]
+Array = npt.NDArray[Any]
+Layout = tuple[tuple[str, tuple[int, ...]], ...]  # (name, shape), by name
 
 
-@dataclass(frozen=True)
-class Sum:
-    """Ring words by name, each with the shape of the array it stands for."""
+class Update:
+    """Ring words under names: what one site sends, or a sum of such."""
 
-    words: Mapping[str, ring.Words]
-    shapes: Mapping[str, Shape]
+    def __init__(self, layout: Layout, words: Array) -> None:
+        self.layout = layout
+        self.words = words
 
-    def numbers(self) -> dict[str, NDArray[np.float64]]:
-        """The doubles nearest to the words."""
-        return {name: ring.decode(words, self.shapes[name]) for name, words in self.words.items()}
+    @classmethod
+    def of(cls, parts: Sequence[Mapping[str, Any]]) -> "Update":
+        """The sum of the parts; a name may be missing in some of them.
 
-    def encode(self) -> bytes:
+        Raises UsageError when a value is not finite or too large, with the array's name.
+        """
+        sums: dict[str, tuple[tuple[int, ...], Array]] = {}
+        for part in parts:
+            for name, value in part.items():
+                shape, words = np.shape(value), ring.encode(value, name)
+                if name in sums:
+                    if sums[name][0] != shape:
+                        raise WireError("bad_update", f"The numbers “{name}” change their shape.")
+                    words = ring.add(sums[name][1], words)
+                sums[name] = (shape, words)
+        names = sorted(sums)
+        flat = [sums[name][1].reshape(-1, 2) for name in names]
+        return cls(
+            tuple((name, sums[name][0]) for name in names),
+            np.concatenate(flat) if flat else np.zeros((0, 2), dtype=np.uint64),
+        )
+
+    @property
+    def numbers(self) -> int:
+        return len(self.words)
+
+    def to_bytes(self) -> bytes:
         return codec.encode(
-            {"shapes": {name: list(shape) for name, shape in self.shapes.items()}, "words": dict(self.words)}
+            {
+                "v": 1,
+                "names": [name for name, _ in self.layout],
+                "shapes": [list(shape) for _, shape in self.layout],
+                "words": self.words,
+            }
         )
 
     @classmethod
-    def decode(cls, raw: bytes, *, limit: int = limits.STATE_BYTES) -> Sum:
-        """What `encode` wrote; anything else is a WireError."""
-        value = codec.decode(raw, limit=limit)
-        shapes, words = value.get("shapes"), value.get("words")
-        if set(value) != {"shapes", "words"} or not isinstance(shapes, dict) or not isinstance(words, dict):
-            raise _wrong()
-        if shapes.keys() != words.keys():
-            raise _wrong()
-        for name, array in words.items():
-            _check(shapes[name], array)
-        return cls(words, {name: tuple(shape) for name, shape in shapes.items()})
+    def from_bytes(cls, raw: bytes, *, limit: int = STATE_BYTES) -> "Update":
+        """Read what another site wrote.
+
+        Raises WireError `bad_update`.
+        """
+        found = codec.decode(raw, limit=limit)
+        if set(found) != {"v", "names", "shapes", "words"} or found["v"] != 1:
+            raise _bad()
+        names, shapes, words = found["names"], found["shapes"], found["words"]
+        if not isinstance(names, list) or not isinstance(shapes, list) or len(names) != len(shapes):
+            raise _bad()
+        if not all(isinstance(name, str) for name in names) or names != sorted(set(names)):
+            raise _bad()
+        if not isinstance(words, np.ndarray) or words.dtype != np.uint64 or words.shape[1:] != (2,):
+            raise _bad()
+        layout = tuple((name, _shape(shape)) for name, shape in zip(names, shapes, strict=True))
+        if sum(_size(shape) for _, shape in layout) != len(words):
+            raise _bad()
+        return cls(layout, words)
+
+    def decoded(self) -> dict[str, Array]:
+        """The numbers, as doubles."""
+        values, at = {}, 0
+        for name, shape in self.layout:
+            size = _size(shape)
+            values[name] = ring.decode(self.words[at : at + size], shape)
+            at += size
+        return values
 
 
-def gather(parts: Iterable[Mapping[str, Any]]) -> Sum:
-    """The words of arrays that add up; a name may be missing in some of the parts."""
-    words: dict[str, ring.Words] = {}
-    shapes: dict[str, Shape] = {}
-    for part in parts:
-        for name, array in part.items():
-            new = ring.encode(array, name)
-            shape = np.shape(array)
-            if shapes.setdefault(name, shape) != shape:
-                raise _differ(name)
-            words[name] = ring.add(words[name], new) if name in words else new
-    return Sum(words, shapes)
+def total(updates: Iterable[Update]) -> Update:
+    """The exact sum. All must have the same layout: WireError `bad_update` otherwise."""
+    first, *others = updates
+    words = first.words
+    for update in others:
+        if update.layout != first.layout:
+            raise _bad()
+        words = ring.add(words, update.words)
+    return Update(first.layout, words)
 
 
-def add(sums: Iterable[Sum]) -> Sum:
-    """The sum of all sites' Updates, which must hold the same names and shapes."""
-    given = list(sums)
-    if not given:
-        raise WireError("update_none", "There is no Update to add.")
-    for other in given[1:]:
-        for name in given[0].shapes.keys() | other.shapes.keys():
-            if given[0].shapes.get(name) != other.shapes.get(name):
-                raise _differ(name)
-    words = {name: ring.add_all(one.words[name] for one in given) for name in given[0].words}
-    return Sum(words, given[0].shapes)
+def _shape(value: object) -> tuple[int, ...]:
+    if not isinstance(value, list) or len(value) > 8 or any(type(n) is not int or n < 0 for n in value):
+        raise _bad()
+    return tuple(value)
 
 
-def _check(shape: Any, array: Any) -> None:
-    whole = isinstance(shape, list) and all(type(size) is int and size >= 0 for size in shape)
-    if not whole or not isinstance(array, np.ndarray) or array.dtype != np.uint64 or array.ndim != 2:
-        raise _wrong()
-    if array.shape != (int(np.prod(shape, dtype=object)), 2):
-        raise _wrong()
+def _size(shape: tuple[int, ...]) -> int:
+    size = 1
+    for n in shape:
+        size *= n
+    return size
 
 
-def _wrong() -> WireError:
-    return WireError("update_form", "This Update is not ring words with names and shapes.")
-
-
-def _differ(name: str) -> WireError:
-    return WireError(
-        "update_shape", f"The hospitals' numbers “{name}” do not have the same shape and cannot be added."
-    )
+def _bad() -> WireError:
+    return WireError("bad_update", "An Update does not have the agreed shape, so it was not used.")

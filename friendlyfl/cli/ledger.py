@@ -1,0 +1,42 @@
+"""`friendlyfl ledger`: everything that ever left this hospital."""
+
+import csv
+import sys
+from pathlib import Path
+
+import click
+
+from friendlyfl.cli.opening import json_option, of_site, show_json
+
+
+@click.command()
+@of_site
+@click.option("--csv", "csv_path", type=click.Path(dir_okay=False), help="Write every line to a CSV file.")
+@click.option("--check", is_flag=True, help="Recompute the hashes and say whether the chain is unbroken.")
+@json_option
+def ledger(csv_path: str | None, check: bool, as_json: bool) -> None:
+    """Everything that ever left this hospital, line by line; refusals stand there too."""
+    from friendlyfl.controller import actions
+
+    lines, breaks = actions.export_ledger()
+    if check:
+        for number, why in breaks:
+            click.echo(f"Line {number}: {why}.", err=True)
+        click.echo(f"The chain of {len(lines)} lines is {'broken' if breaks else 'unbroken'}.")
+        sys.exit(1 if breaks else 0)
+    if csv_path:
+        with Path(csv_path).open("w", newline="", encoding="utf-8") as out:
+            writer = csv.DictWriter(out, fieldnames=list(lines[0]) if lines else ["n"])
+            writer.writeheader()
+            writer.writerows(lines)
+        click.echo(f"{len(lines)} lines are in {csv_path}.")
+    elif as_json:
+        show_json(lines)
+    else:
+        for line in lines:
+            amount = f"{line['numbers']} numbers" if line["numbers"] else f"{line['bytes']} bytes"
+            click.echo(
+                f"{line['n']:>5}  {line['at'][:19].replace('T', ' ')}  {line['type']:<10} {amount:>14}  {line['what']}"
+            )
+        if not lines:
+            click.echo("Nothing has ever left this hospital.")

@@ -1,0 +1,71 @@
+"""Every verb a person can do at this site. Portal, command line and notebook have no other way in.
+
+A verb checks the person's role and the state of things, writes its audit line, and returns a record; it raises a
+FriendlyError with one sentence. How post travels and when a run moves is decided below, in runs and inbox.
+"""
+
+from friendlyfl.controller.actions import find
+from friendlyfl.controller.actions.actor import Actor
+from friendlyfl.controller.actions.data import (
+    add_dataset,
+    check_dataset,
+    map_columns,
+    remove_dataset,
+    use_dataset,
+)
+from friendlyfl.controller.actions.plan import (
+    add_step,
+    approve,
+    change_step,
+    current_plan,
+    decline,
+    move_step,
+    propose_plan,
+    remove_step,
+    revoke_approval,
+    set_dictionary,
+    set_rules,
+)
+from friendlyfl.controller.actions.project import (
+    accept_joiner,
+    close_project,
+    create_project,
+    invite_site,
+    join_project,
+    leave_project,
+    publish_project,
+    refresh_invitations,
+    refresh_joining,
+    refresh_manifests,
+    remove_site,
+    safety_number,
+    verify_site,
+    withdraw_invitation,
+)
+from friendlyfl.controller.actions.run import (
+    export_ledger,
+    launch,
+    overview,
+    reason_words,
+    repeat_run,
+    report,
+    start_run,
+    stop_run,
+)
+from friendlyfl.controller.actions.site import (
+    add_person,
+    connect_router,
+    first_person,
+    policy,
+    set_policy,
+)
+
+__all__ = [
+    "Actor", "accept_joiner", "add_dataset", "add_person", "add_step", "approve", "change_step", "check_dataset",
+    "close_project", "connect_router", "create_project", "current_plan", "decline", "export_ledger", "find",
+    "first_person", "invite_site", "join_project", "launch", "leave_project", "map_columns", "move_step", "overview",
+    "policy", "propose_plan", "publish_project", "reason_words", "refresh_invitations", "refresh_joining",
+    "refresh_manifests", "remove_dataset", "remove_site", "remove_step", "repeat_run", "report", "revoke_approval",
+    "safety_number", "set_dictionary", "set_policy", "set_rules", "start_run", "stop_run", "use_dataset",
+    "verify_site", "withdraw_invitation",
+]  # fmt: skip

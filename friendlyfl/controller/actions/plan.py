@@ -1,0 +1,264 @@
+"""Verbs about the plan: draft it, propose it, and each hospital's yes or no to it."""
+
+import hashlib
+import json
+import time
+from typing import Any
+
+from django.db import transaction
+
+from friendlyfl.controller import here, line, members, plans, runs
+from friendlyfl.controller.actions.actor import Actor, acting
+from friendlyfl.controller.actions.project import only_coordinator
+from friendlyfl.controller.ledger import Leaving
+from friendlyfl.controller.models import Approval, Plan, Project, Step
+from friendlyfl.controller.post import JSON, send, send_values
+from friendlyfl.core import seat as core_seat
+from friendlyfl.core.errors import ConflictError, ForbiddenError, NotFoundError, UsageError
+from friendlyfl.core.run import ENDED
+from friendlyfl.tasks import engine, registry
+from friendlyfl.tasks.dictionary import Dictionary
+
+SECURE_SUM_LATER = (
+    "Secure sums come with a later version of FriendlyFL. Without one, the coordinator receives each hospital's own "
+    "totals; each hospital sees that before it approves."
+)
+
+
+def set_dictionary(actor: Actor, project: Project, dictionary: dict[str, Any]) -> None:
+    """Agree on columns, types, levels, units and ranges. Steps that no longer fit are named when the plan is proposed."""
+    with acting(actor, "set_dictionary", project.name):
+        only_coordinator(project)
+        project.dictionary = Dictionary.parse(dictionary).to_json()
+        project.save(update_fields=["dictionary"])
+
+
+def add_step(
+    actor: Actor, project: Project, task: str, parameters: dict[str, Any], *, title: str = ""
+) -> Step:
+    """Add a task with chosen parameters at the end of the plan's list.
+
+    Raises UsageError with a sentence that names the field.
+    """
+    with acting(actor, "add_step", task):
+        only_coordinator(project)
+        kind = registry.find(task)
+        checked = engine.make_task(task, kind.version, parameters, project.dictionary, 1)
+        last = project.steps.last()
+        return Step.objects.create(
+            project=project,
+            seq=last.seq + 1 if last else 1,
+            task=task,
+            version=kind.version,
+            title=(title or kind.title)[:100],
+            parameters=_plain(checked.values),
+        )
+
+
+def change_step(actor: Actor, step: Step, parameters: dict[str, Any]) -> Step:
+    """Choose other parameters; those not given stay."""
+    with acting(actor, "change_step", step.title):
+        only_coordinator(step.project)
+        merged = {**step.parameters, **parameters}
+        checked = engine.make_task(step.task, step.version, merged, step.project.dictionary, 1)
+        step.parameters = _plain(checked.values)
+        step.save(update_fields=["parameters"])
+        return step
+
+
+def remove_step(actor: Actor, step: Step) -> None:
+    """Take a step out of the draft; the later ones move up."""
+    with acting(actor, "remove_step", step.title), transaction.atomic():
+        only_coordinator(step.project)
+        project = step.project
+        step.delete()
+        for seq, later in enumerate(project.steps.all(), start=1):
+            Step.objects.filter(pk=later.pk).update(seq=seq)
+
+
+def move_step(actor: Actor, step: Step, places: int) -> None:
+    """Move a step up (negative) or down in the list."""
+    with acting(actor, "move_step", step.title), transaction.atomic():
+        only_coordinator(step.project)
+        order = list(step.project.steps.all())
+        at = order.index(step)
+        to = min(max(at + places, 0), len(order) - 1)
+        order.insert(to, order.pop(at))
+        for offset in (1000, 0):  # seq is unique: first out of the way, then into place
+            for seq, moved in enumerate(order, start=1):
+                Step.objects.filter(pk=moved.pk).update(seq=offset + seq)
+
+
+def set_rules(actor: Actor, project: Project, changes: dict[str, Any]) -> dict[str, Any]:
+    """Change quorum, deadlines (seconds), share_result, coordinator_data. Returns all rules."""
+    with acting(actor, "set_rules", ", ".join(sorted(changes))):
+        only_coordinator(project)
+        unknown = sorted(set(changes) - set(plans.RULES))
+        if unknown:
+            raise UsageError("rule", f"There is no rule {unknown[0]}; there are {', '.join(plans.RULES)}.")
+        if changes.get("secure_sum"):
+            raise UsageError("secure_sum", SECURE_SUM_LATER)
+        project.rules = {**project.rules, **changes}
+        project.save(update_fields=["rules"])
+        return {**plans.RULES, **project.rules}
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+
+def propose_plan(actor: Actor, project: Project) -> Plan:
+    """Send the plan to every participant for approval. Any later change is a new plan and needs new approvals."""
+    with acting(actor, "propose_plan", project.name):
+        only_coordinator(project)
+        seats = _seats(project)
+        steps = list(project.steps.all())
+        if not steps:
+            raise ConflictError("no_steps", "The plan has no step yet. Add one with: friendlyfl plan add")
+        for step in steps:
+            engine.make_task(step.task, step.version, step.parameters, project.dictionary, len(seats))
+        raw = plans.write(
+            project=project.uid,
+            name=project.name,
+            purpose=project.purpose,
+            seats=seats,
+            dictionary=project.dictionary,
+            steps=[
+                {name: getattr(step, name) for name in ("seq", "task", "version", "title", "parameters")}
+                for step in steps
+            ],
+            rules=_checked_rules(project, len(seats)),
+        )
+        plan = _keep(actor, project, raw)
+        with line.noting() as router:
+            router.put_steps(project.uid, plan.sha256, [_public(step) for step in steps])
+        return plan
+
+
+def _seats(project: Project) -> list[str]:
+    """The coordinator first if it brings data of its own, then participants as they joined."""
+    manifest, _ = members.current(project)
+    belong = {member.site for member in manifest.members if member.role == "participant"}
+    joined: list[str] = []
+    for row in project.manifests.all():
+        listed = members.at_epoch(project, row.epoch)[0].members
+        joined += [member.site for member in listed if member.site in belong and member.site not in joined]
+    seats = [here.site()] if project.rules.get("coordinator_data") else []
+    seats += joined
+    if not seats:
+        raise ConflictError("no_sites", "Nobody has joined yet. Invite a hospital: friendlyfl project invite")
+    return seats
+
+
+def _checked_rules(project: Project, seats: int) -> dict[str, Any]:
+    quorum = project.rules.get("quorum", 0)
+    if type(quorum) is not int or not 0 <= quorum <= seats:
+        raise UsageError("quorum", f"The quorum is a whole number from 1 to {seats}, or 0 for all hospitals.")
+    return dict(project.rules)
+
+
+def _public(step: Step) -> dict[str, Any]:
+    """What the RS may know of a step: names, and the hash of its parameters."""
+    parameters = json.dumps(step.parameters, sort_keys=True).encode()
+    return {
+        "seq": step.seq,
+        "task": step.task,
+        "version": step.version,
+        "title": step.title,
+        "parameters_sha256": hashlib.sha256(parameters).hexdigest(),
+    }
+
+
+def _keep(actor: Actor, project: Project, raw: bytes) -> Plan:
+    content = plans.read(raw)
+    others = [site for site in content.seats if site != here.site()]
+    with transaction.atomic():
+        project.plans.update(current=False)
+        plan, _ = Plan.objects.update_or_create(
+            project=project,
+            sha256=content.sha256,
+            defaults={"raw": raw, "epoch": project.epoch, "current": True},
+        )
+        if here.site() in content.seats:
+            Approval.objects.create(
+                plan=plan, site=here.site(), epoch=project.epoch, approved=True, person=actor.name
+            )
+        if others:
+            leaving = Leaving("The plan: question, steps, data dictionary and rules, for approval")
+            send(project, "plan", raw, others, leaving=leaving, media=JSON)
+    return plan
+
+
+# --- a participant's word ---
+
+
+def current_plan(project: Project) -> Plan:
+    """The plan as proposed last."""
+    plan = project.plans.filter(current=True).last()
+    if plan is None:
+        raise NotFoundError(
+            "no_plan", f"No plan of {project.name} has been proposed yet.", who="the coordinator"
+        )
+    return plan
+
+
+def approve(actor: Actor, project: Project) -> Approval:
+    """Say yes to the current plan, for this member list. From now on this hospital computes what the plan says."""
+    with acting(actor, "approve", project.name, needs="site-admin"):
+        plan = _open_request(project)
+        if project.dataset is None:
+            raise ConflictError(
+                "no_dataset",
+                "Choose the dataset that serves this project first: friendlyfl dataset use",
+            )
+        return _decide(actor, plan, approved=True, reason="")
+
+
+def decline(actor: Actor, project: Project, reason: str) -> Approval:
+    """Say no to the current plan, with a reason that the coordinator reads."""
+    with acting(actor, "decline", project.name, needs="site-admin"):
+        if not reason.strip() or len(reason) > 500:
+            raise UsageError("reason", "Give a reason of 1 to 500 characters; the coordinator reads it.")
+        return _decide(actor, _open_request(project), approved=False, reason=reason)
+
+
+def revoke_approval(actor: Actor, project: Project) -> None:
+    """Take a yes back: no new run of this plan computes here. A run under way is not touched."""
+    with acting(actor, "revoke_approval", project.name, needs="site-admin"):
+        word = current_plan(project).approvals.filter(site=here.site()).last()
+        if word is None or not word.approved:
+            raise ConflictError("not_approved", "This hospital has not approved the plan.")
+        _decide(actor, word.plan, approved=False, reason="The approval was taken back.")
+
+
+def _open_request(project: Project) -> Plan:
+    if project.coordinates:
+        raise ForbiddenError("coordinator", "The coordinator's own word is given with the proposal.")
+    if project.state != "open":
+        raise ConflictError("not_open", f"This hospital is not a member of {project.name} now.")
+    return current_plan(project)
+
+
+def _decide(actor: Actor, plan: Plan, *, approved: bool, reason: str) -> Approval:
+    project = plan.project
+    with transaction.atomic():
+        word = Approval.objects.create(
+            plan=plan,
+            site=here.site(),
+            epoch=project.epoch,
+            approved=approved,
+            person=actor.name,
+            reason=reason,
+        )
+        values = {"plan": plan.sha256, "epoch": project.epoch, "person": actor.name, "reason": reason}
+        leaving = Leaving(f"{'Approval' if approved else 'Refusal'} of the plan, by {actor.name}")
+        kind = "approve" if approved else "decline"
+        send_values(project, kind, values, (project.coordinator,), leaving=leaving)
+        for run in project.runs.filter(plan=plan).exclude(state__in=ENDED):
+            event = (
+                core_seat.Approved(time.time())
+                if approved
+                else core_seat.PrepareFailed("declined", time.time())
+            )
+            runs.feed(run.uid, runs.SEAT, event)
+    return word

@@ -1,0 +1,282 @@
+"""Verbs about projects: start one, invite hospitals, join, accept, compare keys, leave.
+
+What needs the Routing Server asks it first and records after; each verb can be pressed again after a failure.
+"""
+
+import secrets
+import uuid
+from datetime import UTC, datetime, timedelta
+
+from django.db import transaction
+from django.utils import timezone
+
+from friendlyfl.controller import here, line, members, runs
+from friendlyfl.controller.actions.actor import Actor, acting
+from friendlyfl.controller.ledger import Leaving
+from friendlyfl.controller.models import COORDINATOR, PARTICIPANT, Invitation, Peer, Project
+from friendlyfl.controller.post import send_values
+from friendlyfl.core import run as core_run
+from friendlyfl.core.errors import ConflictError, ForbiddenError, NotFoundError, UsageError, WireError
+from friendlyfl.core.limits import INVITATION_KEPT, NAME
+from friendlyfl.wire import invitation, trust
+from friendlyfl.wire.keys import SignedCard, check_card
+
+
+def create_project(actor: Actor, name: str, purpose: str = "") -> Project:
+    """Start a project that this site coordinates."""
+    with acting(actor, "create_project", name):
+        if not name.strip() or len(name) > NAME or not name.isprintable():
+            raise UsageError("name", f"Give the project a name of 1 to {NAME} characters.")
+        if Project.objects.filter(name=name).exists():
+            raise ConflictError("name_taken", f"There is a project called {name} here already.")
+        line.router()
+        with transaction.atomic():
+            project = Project.objects.create(
+                uid=str(uuid.uuid4()),
+                name=name,
+                purpose=purpose,
+                role=COORDINATOR,
+                coordinator=here.site(),
+                state="new",
+            )
+            _next_manifest(
+                project, [trust.Member(here.site(), COORDINATOR, here.keys().identity.fingerprint)]
+            )
+        publish_project(project)
+        return project
+
+
+def publish_project(project: Project) -> None:
+    """Tell the RS of a project and every member list it lacks. Safe to repeat; the agent does it after a failure."""
+    with line.noting() as router:
+        try:
+            router.project(project.uid)
+        except NotFoundError:
+            router.create_project(project.uid, project.name, project.purpose)
+        known = {signed.sha256 for signed in router.manifests(project.uid)}
+        for row in project.manifests.all():
+            if row.sha256 not in known:
+                router.post_manifest(project.uid, trust.SignedManifest.from_json(row.signed))
+    Project.objects.filter(pk=project.pk, state="new").update(state="open")
+    project.refresh_from_db()
+
+
+def _next_manifest(project: Project, belong: list[trust.Member]) -> None:
+    """Sign and hold the next epoch. The caller publishes it."""
+    held = project.manifests.last()
+    signed = trust.make_manifest(
+        here.keys().identity,
+        project=project.uid,
+        epoch=held.epoch + 1 if held else 1,
+        prev=held.sha256 if held else None,
+        members=belong,
+    )
+    members.accept(project, signed)
+
+
+# --- inviting ---
+
+
+def invite_site(actor: Actor, project: Project, label: str) -> Invitation:
+    """Make a one-time code for one hospital. Hand it over outside the RS: by mail, paper or telephone."""
+    with acting(actor, "invite_site", label):
+        only_coordinator(project)
+        if not label.strip() or len(label) > NAME or not label.isprintable():
+            raise UsageError("name", "Say which hospital the code is for.")
+        publish_project(project)
+        code = invitation.make_code(line.router().address, here.keys().identity.fingerprint)
+        expires = timezone.now() + timedelta(seconds=INVITATION_KEPT)
+        uid = invitation.read_code(code).id
+        with line.noting() as router:
+            router.create_invitation(project.uid, uid, label, expires.isoformat())
+        return Invitation.objects.create(project=project, uid=uid, label=label, code=code, expires_at=expires)
+
+
+def withdraw_invitation(actor: Actor, row: Invitation) -> None:
+    """Make a code that was not used worthless."""
+    with acting(actor, "withdraw_invitation", row.label):
+        with line.noting() as router:
+            router.delete_invitation(row.project.uid, row.uid)
+        Invitation.objects.filter(pk=row.pk, state="open").update(state="withdrawn")
+
+
+def refresh_invitations(project: Project) -> None:
+    """Learn which hospitals used their code, and check that each was given it: the MAC over its card."""
+    with line.noting() as router:
+        found = {offered.id: offered for offered in router.invitations(project.uid)}
+    for row in project.invitations.filter(state="open"):
+        offered = found.get(row.uid)
+        if offered is None or offered.join is None:
+            continue
+        join, code = offered.join, invitation.read_code(row.code)
+        invitation.check_join_mac(code.mac_key(project.uid), join.card.raw, project.uid, join.mac)
+        check_card(join.card, site=join.site)
+        row.state, row.site, row.site_name, row.card = (
+            "joined",
+            join.site,
+            join.name[:NAME],
+            join.card.to_json(),
+        )
+        row.save()
+
+
+def accept_joiner(actor: Actor, project: Project, site: str) -> Peer:
+    """Let a hospital in that used its code: its key is pinned and the next member list names it."""
+    with acting(actor, "accept_joiner", site, needs="site-admin"):
+        only_coordinator(project)
+        row = project.invitations.filter(state="joined").filter(site=site).first()
+        if row is None or row.card is None:
+            raise NotFoundError("no_joiner", "No hospital of that name waits to be accepted.")
+        with transaction.atomic():
+            peer = members.pin(row.site, row.site_name, SignedCard.from_json(row.card))
+            belong = list(members.current(project)[0].members)
+            if peer.site not in {member.site for member in belong}:
+                _next_manifest(project, [*belong, trust.Member(peer.site, PARTICIPANT, peer.fingerprint)])
+            row.state = "accepted"
+            row.save(update_fields=["state"])
+        publish_project(project)
+        return peer
+
+
+# --- joining ---
+
+
+def join_project(actor: Actor, code_text: str) -> Project:
+    """Use an invitation code. The coordinator's key must be the one in the code; the RS cannot put another there."""
+    with acting(actor, "join_project", needs="site-admin"):
+        code = invitation.read_code(code_text)
+        router = line.router()
+        if not code.fits_router(router.address):
+            raise UsageError(
+                "other_router",
+                f"This code is for another Routing Server than {router.address}, the one this hospital uses.",
+            )
+        try:
+            with line.noting():
+                offer = router.invitation(code.id)
+        except NotFoundError as error:
+            raise UsageError(
+                "unknown_code",
+                "This code is not known, was used already, or has expired. Ask the coordinator for a new one.",
+                who="the coordinator",
+            ) from error
+        card = check_card(offer.card, site=offer.coordinator)
+        if not code.fits(card.fingerprint):
+            raise WireError(
+                "swapped_card",
+                "The Routing Server shows another coordinator's key than the one in the code. Nothing was sent. "
+                "Call the coordinator and the administrator of the Routing Server.",
+                who="the coordinator",
+            )
+        project = _remember_joining(offer.project, offer.project_name, offer.coordinator)
+        members.pin(offer.coordinator, offer.coordinator_name[:NAME], offer.card)
+        mine = here.keys().signed_card
+        with line.noting():
+            router.join(code.id, mine, invitation.join_mac(code.mac_key(project.uid), mine.raw, project.uid))
+        return project
+
+
+def _remember_joining(uid: str, name: str, coordinator: str) -> Project:
+    project, _ = Project.objects.get_or_create(
+        uid=uid,
+        defaults={
+            "name": name[:NAME],
+            "role": PARTICIPANT,
+            "coordinator": coordinator,
+            "state": "joining",
+        },
+    )
+    if project.state != "joining":
+        raise ConflictError("joined", f"This hospital belongs to {project.name} already.")
+    return project
+
+
+def refresh_joining(project: Project) -> bool:
+    """Ask whether the coordinator has accepted this site; True once it has."""
+    refresh_manifests(project)
+    project.refresh_from_db()
+    if project.epoch and here.site() in {member.site for member in members.current(project)[0].members}:
+        Project.objects.filter(pk=project.pk).update(state="open")
+        project.state = "open"
+    return project.state == "open"
+
+
+def refresh_manifests(project: Project) -> bool:
+    """Fetch the newer epochs of the membership and accept them; True if the epoch held has grown."""
+    before = project.epoch
+    try:
+        with line.noting() as router:
+            found = router.manifests(project.uid)
+    except NotFoundError:
+        return False
+    for signed in found[before:]:
+        members.accept(project, signed)
+    return project.epoch > before
+
+
+# --- keys, leaving ---
+
+
+def safety_number(peer: Peer) -> list[str]:
+    """Twelve groups of five digits that both hospitals see alike."""
+    return invitation.safety_number(here.keys().identity.fingerprint, peer.fingerprint)
+
+
+def verify_site(actor: Actor, peer: Peer) -> None:
+    """Note that somebody compared the safety number with the other hospital."""
+    with acting(actor, "verify_site", peer.name, needs="site-admin"):
+        Peer.objects.filter(pk=peer.pk).update(verified_by=actor.name, verified_at=timezone.now())
+
+
+def remove_site(actor: Actor, project: Project, site: str) -> None:
+    """Take a hospital out of the project: it leaves every run under way and gets no more post."""
+    with acting(actor, "remove_site", site, needs="site-admin"):
+        only_coordinator(project)
+        belong = members.current(project)[0].members
+        stay = [member for member in belong if member.site != site]
+        if site == here.site() or len(stay) == len(belong):
+            raise NotFoundError("no_member", "No participant of that name belongs to the project.")
+        with transaction.atomic():
+            _next_manifest(project, stay)
+            for run in project.runs.exclude(state__in=[*core_run.ENDED, ""]):
+                runs.feed(run.uid, runs.RUN, core_run.Left(site, datetime.now(UTC).timestamp()))
+        publish_project(project)
+
+
+def leave_project(actor: Actor, project: Project) -> None:
+    """Leave a project that another site coordinates. What was sent stays sent; nothing more will be."""
+    with acting(actor, "leave_project", project.name, needs="site-admin"):
+        if project.coordinates:
+            raise ForbiddenError(
+                "coordinator", "The coordinator does not leave its project; close it instead."
+            )
+        with transaction.atomic():
+            if project.state == "open":
+                leaving = Leaving("This hospital leaves the project")
+                send_values(
+                    project, "leave", {"id": secrets.token_hex(8)}, (project.coordinator,), leaving=leaving
+                )
+            project.state = "closed"
+            project.save(update_fields=["state"])
+
+
+def close_project(actor: Actor, project: Project) -> None:
+    """Close a project that this site coordinates: no more runs. Its results stay."""
+    with acting(actor, "close_project", project.name, needs="site-admin"):
+        only_coordinator(project)
+        if project.runs.exclude(state__in=[*core_run.ENDED, ""]).exists():
+            raise ConflictError("run_under_way", "A run is under way. Stop it first: friendlyfl run stop")
+        with line.noting() as router:
+            router.update_project(project.uid, state="closed")
+        Project.objects.filter(pk=project.pk).update(state="closed")
+
+
+def only_coordinator(project: Project) -> None:
+    if not project.coordinates:
+        raise ForbiddenError(
+            "not_coordinator",
+            f"Only the coordinator, {members.name_of(project.coordinator)}, can do that.",
+            who="the coordinator",
+        )
+    if project.state == "closed":
+        raise ConflictError("closed", f"{project.name} is closed.")

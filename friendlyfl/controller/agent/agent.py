@@ -1,0 +1,59 @@
+"""The agent as a whole: its threads, from start to stop."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from django.db import connection
+
+from friendlyfl.controller import commands, here
+from friendlyfl.controller.agent.beat import beat, live_runs
+from friendlyfl.controller.agent.bell import Bell
+from friendlyfl.controller.agent.collect import collect
+from friendlyfl.controller.agent.deliver import deliver
+from friendlyfl.controller.agent.work import work
+
+log = logging.getLogger("friendlyfl.agent")
+DUTIES: tuple[Callable[[Bell], None], ...] = (collect, deliver, work, beat, Bell.listen)
+
+
+class Agent:
+    """Start it, stop it. Between the two, everything it knows is in the database."""
+
+    def __init__(self) -> None:
+        self.bell = Bell()
+        self._threads: list[threading.Thread] = []
+
+    def start(self) -> None:
+        """Carry on where the last process stopped: half-read post is removed, live runs are noted, threads begin."""
+        for half in here.home().sub("quarantine").iterdir():
+            half.unlink()
+        for run in live_runs():
+            commands.log(run, "restarted", step=run.step, round_=run.round)
+        for duty in DUTIES:
+            # collect may sit in a long poll that nothing interrupts: the process does not wait for it
+            thread = threading.Thread(
+                target=_kept_alive, args=(duty, self.bell), name=duty.__name__, daemon=duty is collect
+            )
+            thread.start()
+            self._threads.append(thread)
+
+    def stop(self) -> None:
+        """Finish the transactions in hand, end the runners."""
+        self.bell.stop()
+        for thread in self._threads:
+            if not thread.daemon:
+                thread.join()
+
+
+def _kept_alive(duty: Callable[[Bell], None], bell: Bell) -> None:
+    """A duty that breaks is logged and begun again: a bug in one message must not silence the site."""
+    while not bell.stopping:
+        try:
+            duty(bell)
+        except Exception:
+            log.exception("%s broke; it begins again", duty.__name__)
+            time.sleep(1.0)
+        finally:
+            connection.close()

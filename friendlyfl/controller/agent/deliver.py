@@ -1,0 +1,65 @@
+"""Delivering: the outbox to the Routing Server, oldest first, the same bytes until they are there."""
+
+import logging
+
+from django.db import transaction
+from django.utils import timezone
+
+from friendlyfl.controller import handlers, here, line
+from friendlyfl.controller.agent.bell import Bell
+from friendlyfl.controller.agent.pause import Pause
+from friendlyfl.controller.models import Outbox
+from friendlyfl.core.errors import FriendlyError
+from friendlyfl.core.faults import faultpoint
+from friendlyfl.core.limits import INLINE_BLOB
+from friendlyfl.wire.message import Post
+
+log = logging.getLogger("friendlyfl.deliver")
+
+
+def deliver(bell: Bell) -> None:
+    """Empty the outbox until the bell stops."""
+    pause, heard = Pause(bell), 0
+    while not bell.stopping:
+        row = Outbox.objects.filter(state="waiting").order_by("id").select_related("project", "run").first()
+        if row is None or not (row.here or line.is_up()):
+            heard = bell.wait(heard, 5.0)
+            continue
+        try:
+            deliver_one(row)
+            pause.over()
+        except FriendlyError as error:
+            log.warning("delivery of %s: %s (%s)", row.type, error.message, error.code)
+            _put_off(row, error, pause)
+        bell.ring()
+
+
+def deliver_one(row: Outbox) -> None:
+    """Deliver one row and mark it; safe to repeat, since the same envelope again is the same message."""
+    if row.here:
+        _deliver_here(row)
+        return
+    path = here.home().blob(row.blob)
+    blob = path.read_bytes() if path.stat().st_size <= INLINE_BLOB else path
+    with line.noting() as router:
+        router.post_message(Post.from_json(row.post), blob)
+    faultpoint("deliver.accepted")
+    Outbox.objects.filter(pk=row.pk).update(state="sent", sent_at=timezone.now(), trouble="")
+
+
+def _deliver_here(row: Outbox) -> None:
+    content = here.home().blob(row.blob).read_bytes()
+    with transaction.atomic():
+        Outbox.objects.filter(pk=row.pk).update(state="sent", sent_at=timezone.now())
+        handlers.handle_here(row.type, row.run, row.context["step"], row.context["round"], content)
+    faultpoint("deliver.here")
+
+
+def _put_off(row: Outbox, error: FriendlyError, pause: Pause) -> None:
+    """Try again later what can pass by itself; keep the rest, with its reason, for a person."""
+    found = Outbox.objects.filter(pk=row.pk)
+    if error.retryable:
+        found.update(tries=row.tries + 1, trouble=error.message)
+        pause.after(error)
+    else:
+        found.update(state="refused", tries=row.tries + 1, trouble=f"{error.message} ({error.code})")

@@ -1,0 +1,234 @@
+"""Working: one thread for each side of a live run takes its jobs, in order, to that side's runner child.
+
+A job's outcome and its event are written together (runs.job_done), so a job that is done twice counts once, and one
+that was cut off by a kill is simply done again: the same State gives the same bits.
+"""
+
+import logging
+import threading
+import time
+from typing import Any
+
+from django.db import connection, transaction
+
+from friendlyfl.controller import commands, here, members, preflight, runs
+from friendlyfl.controller.agent.bell import Bell
+from friendlyfl.controller.ledger import Leaving
+from friendlyfl.controller.models import Job, Policy, Run
+from friendlyfl.controller.post import send_values
+from friendlyfl.controller.runner.parent import Cancelled, Runner
+from friendlyfl.core import run as core_run
+from friendlyfl.core import seat as core_seat
+from friendlyfl.core.faults import faultpoint
+from friendlyfl.core.troubles import TROUBLES, sentence
+
+log = logging.getLogger("friendlyfl.work")
+SIDE = {"prepare": runs.SEAT, "local": runs.SEAT, "begin": runs.RUN, "combine": runs.RUN}
+KINDS = {side: [kind for kind in SIDE if SIDE[kind] == side] for side in (runs.RUN, runs.SEAT)}
+PROGRESS_EVERY = 5.0
+WALL_SECONDS = 6 * 3600.0  # unless the site's policy says less
+
+
+def work(bell: Bell) -> None:
+    """Start a worker for every side of a run that has jobs; returns when the bell stops and all have ended."""
+    workers: dict[tuple[str, str], threading.Thread] = {}
+    heard = 0
+    while not bell.stopping:
+        for run_uid, kind in Job.objects.filter(state="waiting").values_list("run__uid", "kind").distinct():
+            place = (run_uid, SIDE[kind])
+            if place not in workers or not workers[place].is_alive():
+                workers[place] = threading.Thread(target=_worker, args=(bell, *place), name=f"work-{kind}")
+                workers[place].start()
+        heard = bell.wait(heard, 5.0)
+    for worker in workers.values():
+        worker.join()
+
+
+def _worker(bell: Bell, run_uid: str, side: str) -> None:
+    run = Run.objects.select_related("project", "plan").get(uid=run_uid)
+    opened = preflight.opening(run.project, commands.content(run), with_data=side == runs.SEAT)
+    runner = Runner(here.home().sub("work") / f"{run_uid}-{side}", opened)
+    heard = 0
+    try:
+        while not bell.stopping and not _over(run, side):
+            job = Job.objects.filter(run=run, state="waiting", kind__in=KINDS[side]).order_by("pk").first()
+            if job is None:
+                heard = bell.wait(heard, 5.0)
+                continue
+            try:
+                _do(job, runner, bell)
+            except Cancelled:
+                log.info("run %s: the %s job was cancelled", run.number, job.kind)
+            bell.ring()
+    except Exception:
+        log.exception("a worker of run %s broke; it is started again", run_uid)
+        time.sleep(1.0)
+    finally:
+        runner.close()
+        connection.close()
+
+
+def _over(run: Run, side: str) -> bool:
+    return runs.fold(run, side).ended
+
+
+def _do(job: Job, runner: Runner, bell: Bell) -> None:
+    {"prepare": _prepare, "local": _local, "begin": _begin, "combine": _combine}[job.kind](job, runner, bell)
+
+
+def _ask(job: Job, runner: Runner, bell: Bell, **request: Any) -> dict[str, Any]:
+    seconds = float(Policy.get().limits.get("seconds", WALL_SECONDS))
+    watch = _Watch(job, bell)
+    if request:
+        return runner.ask({"do": job.kind, "step": job.step, **request}, cancelled=watch, seconds=seconds)
+    return runner.open(cancelled=watch, seconds=seconds)
+
+
+class _Watch:
+    """Called while a child works: has the run ended, and is it time to tell the coordinator that we still compute?"""
+
+    def __init__(self, job: Job, bell: Bell) -> None:
+        self.job, self.bell = job, bell
+        self.told = time.monotonic()
+
+    def __call__(self) -> bool:
+        if self.job.kind == "local" and time.monotonic() - self.told > PROGRESS_EVERY:
+            self.told = time.monotonic()
+            self._tell()
+        return self.bell.stopping or _over(self.job.run, SIDE[self.job.kind])
+
+    def _tell(self) -> None:
+        run = self.job.run
+        with transaction.atomic():
+            send_values(
+                run.project,
+                "progress",
+                {"fraction": 0.0},
+                (run.project.coordinator,),
+                run=run,
+                step=self.job.step,
+                round_=self.job.round,
+                leaving=Leaving("Progress: this hospital is still computing"),
+            )
+        self.bell.ring()
+
+
+# --- a seat's jobs ---
+
+
+def _prepare(job: Job, runner: Runner, bell: Bell) -> None:
+    now = time.time
+    if job.run.project.dataset is None:
+        _not_ready(job, [{"code": "no_dataset", "sentence": sentence("no_dataset")}])
+        return
+    answer = _ask(job, runner, bell)
+    faultpoint("work.prepared")
+    if "trouble" in answer:
+        _not_ready(job, [{"code": answer["trouble"], "sentence": answer["sentence"]}])
+    elif answer["problems"]:
+        _not_ready(job, answer["problems"])
+    else:
+        runs.job_done(job, runs.SEAT, core_seat.Prepared(now()))
+
+
+def _not_ready(job: Job, problems: list[dict[str, Any]]) -> None:
+    with transaction.atomic():
+        for problem in problems:
+            _keep_detail(job, problem["code"], problem["sentence"], step=problem.get("step", 0))
+        runs.job_done(job, runs.SEAT, core_seat.PrepareFailed(problems[0]["code"], time.time()))
+
+
+def _local(job: Job, runner: Runner, bell: Bell) -> None:
+    out = runner.folder / f"update-{job.step}-{job.round}"
+    state = here.home().blob(job.inputs["state"])
+    faultpoint("work.before_local")
+    answer = _ask(job, runner, bell, round=job.round, state=str(state), out=str(out))
+    faultpoint("work.computed")
+    if "trouble" in answer:
+        _fail(job, answer, core_seat.Refused(job.step, job.round, answer["trouble"], time.time()))
+        return
+    facts = {name: answer[name] for name in ("numbers", "rows", "rules", "what")}
+    digest = here.home().keep_file(out)
+    runs.job_done(job, runs.SEAT, core_seat.UpdateMade(job.step, job.round, digest, time.time()), facts)
+
+
+# --- the coordinator's jobs ---
+
+
+def _begin(job: Job, runner: Runner, bell: Bell) -> None:
+    out = runner.folder / f"state-{job.step}-{job.round}"
+    answer = _ask(job, runner, bell, out=str(out))
+    if "trouble" in answer:
+        _fail(job, answer, core_run.JobFailed(job.step, job.round, answer["trouble"], time.time()))
+        return
+    digest = here.home().keep_file(out)
+    runs.job_done(job, runs.RUN, core_run.StateMade(job.step, job.round, digest, time.time()))
+
+
+def _combine(job: Job, runner: Runner, bell: Bell) -> None:
+    out = runner.folder / f"combined-{job.step}-{job.round}"
+    blob = here.home().blob
+    plan = commands.content(job.run)
+    updates = [
+        {"site": plan.seat_number(site), "path": str(blob(digest))} for site, digest in job.inputs["updates"]
+    ]
+    refused, notes = _absent(job.run, plan)
+    faultpoint("work.before_combine")
+    answer = _ask(
+        job,
+        runner,
+        bell,
+        state=str(blob(job.inputs["state"])),
+        updates=updates,
+        refused=refused,
+        notes=notes,
+        out=str(out),
+    )
+    faultpoint("work.combined")
+    if "trouble" in answer:
+        _fail(job, answer, core_run.JobFailed(job.step, job.round, answer["trouble"], time.time()))
+        return
+    if "bad" in answer:
+        site = plan.seats[answer["bad"] - 1]
+        event = core_run.Trouble(site, job.step, job.round, "bad_update", time.time())
+        runs.job_done(job, runs.RUN, event)
+        return
+    digest = here.home().keep_file(out)
+    if answer["kind"] == "state":
+        event = core_run.StateMade(job.step, job.round + 1, digest, time.time())
+    else:
+        event = core_run.StepDone(job.step, job.round, digest, time.time())
+    runs.job_done(job, runs.RUN, event)
+
+
+def _absent(run: Run, plan: Any) -> tuple[list[dict[str, Any]], list[str]]:
+    """Who is not in the Result and why: rows of `privacy.refused`, and sentences for its notes."""
+    refused, notes = [], []
+    for seat in runs.fold(run, runs.RUN).seats.values():
+        if seat.status != "left":
+            continue
+        words = sentence(seat.reason)
+        notes.append(f"{commands.SITE_NOTE}{members.name_of(seat.site)}: {words}")
+        if seat.reason.startswith("refused"):
+            rule = seat.reason.removeprefix("refused_")
+            refused.append({"site": plan.seat_number(seat.site), "rule": rule, "sentence": words})
+    return refused, notes
+
+
+def _fail(job: Job, answer: dict[str, Any], event: Any) -> None:
+    """The code goes into the journal, the words and the trace into this hospital's own log of the run."""
+    with transaction.atomic():
+        detail = "\n".join(part for part in (answer["sentence"], answer.get("trace", "")) if part)
+        _keep_detail(job, answer["trouble"], detail, step=job.step)
+        runs.job_done(job, SIDE[job.kind], event)
+
+
+def _keep_detail(job: Job, code: str, detail: str, *, step: int) -> None:
+    commands.log(
+        job.run,
+        code if code in TROUBLES else "unknown",
+        step=step,
+        round_=job.round,
+        detail=detail,
+        send=False,
+    )

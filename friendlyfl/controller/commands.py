@@ -1,0 +1,262 @@
+"""What each command of core.run and core.seat becomes here: post in the outbox, jobs for the runner, records.
+
+Called by runs.feed only, inside its transaction. Nothing here decides where a run stands, and nothing touches
+the network.
+"""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from django.utils import timezone
+
+from friendlyfl.controller import here, members, plans
+from friendlyfl.controller.ledger import Leaving
+from friendlyfl.controller.models import Approval, Job, LogLine, Result, Run
+from friendlyfl.controller.post import send, send_values
+from friendlyfl.core import run as core_run
+from friendlyfl.core import seat as core_seat
+from friendlyfl.core.troubles import sentence
+
+
+def carry_out(run: Run, command: Any) -> None:
+    """Do what one command says."""
+    _DO[type(command)](run, command)
+
+
+def content(run: Run) -> plans.Content:
+    """The run's plan."""
+    return plans.read(bytes(run.plan.raw))
+
+
+def log(run: Run, code: str, *, step: int = 0, round_: int = 0, detail: str = "", send: bool = True) -> None:
+    """Write a line of this site's log of the run; participants' lines go to the coordinator in batches.
+
+    `detail` is for this hospital's own eyes; lines with `send=False` stay here altogether.
+    """
+    LogLine.objects.create(
+        run=run,
+        site=here.site(),
+        at=timezone.now().timestamp(),
+        step=step,
+        round=round_,
+        code=code,
+        detail=detail,
+        sent=run.project.coordinates or not send,
+    )
+
+
+# --- the coordinator's machine ---
+
+
+def _invite(run: Run, command: core_run.Invite) -> None:
+    plan = content(run)
+    values = {
+        "run": run.uid,
+        "number": run.number,
+        "plan": run.plan.sha256,
+        "epoch": run.epoch,
+        "quorum": plan.quorum,
+        "steps": len(plan.steps),
+        "patience": float(plan.rules["prepare_deadline"] + 2 * plan.rules["round_deadline"]),
+        "repeats": run.repeats,
+        "card": here.keys().run_card(run.uid).to_json(),
+    }
+    leaving = Leaving(f"Invitation to run {run.number} of {run.project.name}: its number, plan and deadlines")
+    send_values(run.project, "run-invite", values, command.to, run=run, leaving=leaving)
+    log(run, "invited")
+
+
+def _begin(run: Run, command: core_run.Begin) -> None:
+    Job.objects.create(run=run, kind="begin", step=command.step, round=command.round)
+
+
+def _send_state(run: Run, command: core_run.SendState) -> None:
+    leaving = Leaving("State of the analysis (the model so far), for every hospital in the run")
+    send(
+        run.project,
+        "state",
+        here.home().blob(command.digest).read_bytes(),
+        command.to,
+        run=run,
+        step=command.step,
+        round_=command.round,
+        leaving=leaving,
+    )
+    log(run, "state_sent", step=command.step, round_=command.round)
+
+
+def _combine(run: Run, command: core_run.Combine) -> None:
+    inputs = {"state": command.state, "updates": [list(pair) for pair in command.updates]}
+    Job.objects.create(run=run, kind="combine", step=command.step, round=command.round, inputs=inputs)
+
+
+def _send_result(run: Run, command: core_run.SendResult) -> None:
+    result = json.loads(here.home().blob(command.digest).read_bytes())
+    Result.objects.create(run=run, step=command.step, result=result)
+    shared = content(run).rules["share_result"]
+    values = {
+        "step": command.step,
+        "last": command.last,
+        "shared": shared,
+        "result": json.dumps(without_sites(result)) if shared else "",
+    }
+    leaving = Leaving("Result of the step" if shared else "The step is done; its Result is not shared")
+    others = tuple(site for site in command.to if site != here.site())
+    send_values(
+        run.project,
+        "result",
+        values,
+        others,
+        run=run,
+        step=command.step,
+        round_=command.round,
+        leaving=leaving,
+    )
+    _end_own_seat(run, command)
+    log(run, "result_made", step=command.step, round_=command.round)
+
+
+def without_sites(result: dict[str, Any]) -> dict[str, Any]:
+    """A Result as participants may see it: no counts per site, no name of a site that left or refused."""
+    shared = json.loads(json.dumps(result))
+    shared["n"]["per_site"] = None
+    shared["privacy"]["refused"] = []
+    shared["notes"] = [note for note in shared["notes"] if not note.startswith(SITE_NOTE)]
+    return shared
+
+
+SITE_NOTE = "Without "
+
+
+def _end_own_seat(run: Run, command: core_run.SendResult) -> None:
+    if here.site() in command.to:
+        values = {"step": command.step, "last": command.last, "shared": False, "result": ""}
+        send_values(
+            run.project,
+            "result",
+            values,
+            (here.site(),),
+            run=run,
+            step=command.step,
+            round_=command.round,
+            leaving=Leaving("(to itself)"),
+        )
+
+
+def _send_stop(run: Run, command: core_run.SendStop) -> None:
+    manifest, _ = members.current(run.project)
+    belong = {member.site for member in manifest.members}
+    to = [site for site in command.to if site in belong]
+    if not to:
+        return
+    leaving = Leaving(f"The run is over for the receiver: {command.outcome}")
+    values = {"outcome": command.outcome, "reason": command.reason.split(":")[0]}
+    send_values(run.project, "stop", values, to, run=run, leaving=leaving)
+
+
+def _close_run(run: Run, command: core_run.Close) -> None:
+    _drop_jobs(run, "begin", "combine")
+    log(run, f"run_{command.outcome}")
+
+
+def _drop_jobs(run: Run, *kinds: str) -> None:
+    Job.objects.filter(run=run, state="waiting", kind__in=kinds).update(state="done")
+
+
+# --- this site's own seat ---
+
+
+def _prepare(run: Run, command: core_seat.Prepare) -> None:
+    Job.objects.create(run=run, kind="prepare")
+
+
+def _send_ready(run: Run, command: core_seat.SendReady) -> None:
+    values = {"ready": True, "code": "", "card": here.keys().run_card(run.uid).to_json()}
+    _to_coordinator(run, "ready", values, Leaving("This hospital is ready; its key for this run"))
+    log(run, "ready")
+
+
+def _send_not_ready(run: Run, command: core_seat.SendNotReady) -> None:
+    values = {"ready": False, "code": command.code, "card": {}}
+    words = f"This hospital is not ready. Nothing was sent. {sentence(command.code)}"
+    _to_coordinator(run, "ready", values, Leaving(words))
+    log(run, command.code)
+
+
+def _compute(run: Run, command: core_seat.Compute) -> None:
+    inputs = {"state": command.state}
+    Job.objects.create(run=run, kind="local", step=command.step, round=command.round, inputs=inputs)
+    log(run, "computing", step=command.step, round_=command.round)
+
+
+def _send_update(run: Run, command: core_seat.SendUpdate) -> None:
+    facts = Job.objects.get(run=run, kind="local", step=command.step, round=command.round).outcome
+    leaving = Leaving(
+        facts["what"],
+        numbers=facts["numbers"],
+        rows=facts["rows"],
+        rules=facts["rules"],
+        approval=approval_words(run),
+    )
+    send(
+        run.project,
+        "update",
+        here.home().blob(command.digest).read_bytes(),
+        (run.project.coordinator,),
+        run=run,
+        step=command.step,
+        round_=command.round,
+        leaving=leaving,
+    )
+    log(run, "update_sent", step=command.step, round_=command.round)
+
+
+def _send_trouble(run: Run, command: core_seat.SendTrouble) -> None:
+    leaving = Leaving(f"Nothing was sent. {sentence(command.code)}", approval=approval_words(run))
+    place = {"step": command.step, "round_": command.round}
+    send_values(
+        run.project,
+        "trouble",
+        {"code": command.code},
+        (run.project.coordinator,),
+        run=run,
+        leaving=leaving,
+        **place,
+    )
+    log(run, command.code, **place)
+
+
+def _to_coordinator(run: Run, type_: str, values: dict[str, Any], leaving: Leaving) -> None:
+    send_values(run.project, type_, values, (run.project.coordinator,), run=run, leaving=leaving)
+
+
+def approval_words(run: Run) -> str:
+    """On whose word this run's numbers leave: for the ledger."""
+    approval = Approval.objects.filter(plan=run.plan, site=here.site(), approved=True).last()
+    if approval is None:
+        return ""
+    return f"{approval.person}, {approval.at:%Y-%m-%d %H:%M} UTC, plan {run.plan.sha256[:12]}"
+
+
+def _close_seat(run: Run, command: core_seat.Close) -> None:
+    _drop_jobs(run, "prepare", "local")
+    log(run, f"seat_{command.outcome}")
+
+
+_DO: dict[type, Callable[[Run, Any], None]] = {
+    core_run.Invite: _invite,
+    core_run.Begin: _begin,
+    core_run.SendState: _send_state,
+    core_run.Combine: _combine,
+    core_run.SendResult: _send_result,
+    core_run.SendStop: _send_stop,
+    core_run.Close: _close_run,
+    core_seat.Prepare: _prepare,
+    core_seat.SendReady: _send_ready,
+    core_seat.SendNotReady: _send_not_ready,
+    core_seat.Compute: _compute,
+    core_seat.SendUpdate: _send_update,
+    core_seat.SendTrouble: _send_trouble,
+    core_seat.Close: _close_seat,
+}

@@ -1,0 +1,292 @@
+"""What opened post means: one function a message type, from content to the event of a run or a record.
+
+Called by inbox (after all checks, in its transaction) and by the agent for this site's post to itself. A handler
+may refuse with WireError; then nothing of the message is kept. Content is parsed strictly: another site wrote it.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils import timezone
+
+from friendlyfl.controller import here, members, plans, runs
+from friendlyfl.controller.models import Approval, LogLine, Plan, Project, Result, Run, SiteProgress
+from friendlyfl.core import run as core_run
+from friendlyfl.core import seat as core_seat
+from friendlyfl.core.errors import WireError
+from friendlyfl.core.limits import STATE_BYTES, TEXT_BYTES
+from friendlyfl.core.troubles import known
+from friendlyfl.wire.codec import decode
+from friendlyfl.wire.message import Context
+
+
+class EarlyPost(Exception):
+    """The post may be good, but what it builds on is not here yet. `needs`: whose member list to fetch."""
+
+    def __init__(self, needs: str = "") -> None:
+        super().__init__(needs)
+        self.needs = needs
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a content belongs and who says it: the part of an envelope's context that handlers read."""
+
+    type: str
+    sender: str
+    epoch: int
+    manifest: str
+    run: str | None
+    step: int
+    round: int
+
+
+def check_moment(ctx: Context, run: Run | None) -> None:
+    """Post of a run that is unknown here, or for a seat that is not ready yet, waits unopened."""
+    if ctx.run is None or ctx.type == "run-invite":
+        return
+    if run is None:
+        raise EarlyPost
+    if ctx.type in ("state", "result") and runs.fold(run, runs.SEAT).state in ("", "standby", "preparing"):
+        raise EarlyPost
+    if ctx.type in ("update", "trouble", "progress"):
+        machine = runs.fold(run, runs.RUN)
+        if (ctx.step, ctx.round) > (machine.step, machine.round):
+            raise WireError(
+                "unknown_round", "A message answers a round that was never sent. It was put aside."
+            )
+
+
+def is_over(run: Run) -> bool:
+    """The run is finished here and its key is erased, so nothing of it can or need be opened."""
+    return run.state in core_run.ENDED and not here.keys().holds_run(run.uid)
+
+
+def handle(ctx: Context, content: bytes, project: Project, run: Run | None) -> None:
+    """Do what the message says, inside the caller's transaction."""
+    place = Place(ctx.type, ctx.sender, ctx.epoch, ctx.manifest, ctx.run, ctx.step, ctx.round)
+    _HANDLERS[ctx.type](place, content, project, run)
+
+
+def handle_here(type_: str, run: Run, step: int, round_: int, content: bytes) -> None:
+    """Take post of this site to itself: it never was sealed, and its order is the outbox's."""
+    place = Place(type_, here.site(), run.epoch, run.manifest, run.uid, step, round_)
+    _HANDLERS[type_](place, content, run.project, run)
+
+
+# --- projects ---
+
+
+def _plan(place: Place, content: bytes, project: Project, run: Run | None) -> None:
+    plan = plans.read(content)
+    if plan.project != project.uid:
+        raise WireError("wrong_project", "A plan of another project was sent for this one.")
+    project.plans.update(current=False)
+    Plan.objects.update_or_create(
+        project=project,
+        sha256=plan.sha256,
+        defaults={
+            "raw": content,
+            "epoch": place.epoch,
+            "current": True,
+            "proposed_at": timezone.now(),
+        },
+    )
+    project.name, project.purpose = plan.name, plan.purpose
+    project.save(update_fields=["name", "purpose"])
+
+
+def _decision(place: Place, content: bytes, project: Project, run: Run | None) -> None:
+    said = _values(content, plan=str, epoch=int, person=str, reason=str)
+    plan = project.plans.filter(sha256=said["plan"]).first()
+    if plan is None:
+        raise WireError("unknown_plan", "A hospital decided about a plan that was never proposed here.")
+    Approval.objects.create(
+        plan=plan,
+        site=place.sender,
+        epoch=said["epoch"],
+        approved=place.type == "approve",
+        person=said["person"][:150],
+        reason=said["reason"][:500],
+    )
+
+
+def _leave(place: Place, content: bytes, project: Project, run: Run | None) -> None:
+    for live in project.runs.exclude(state__in=core_run.ENDED).exclude(state=""):
+        runs.feed(live.uid, runs.RUN, core_run.Left(place.sender, time.time()))
+
+
+# --- a participant's part of a run ---
+
+
+def _run_invite(place: Place, content: bytes, project: Project, run: Run | None) -> None:
+    said = _values(
+        content,
+        run=str,
+        number=int,
+        plan=str,
+        epoch=int,
+        quorum=int,
+        steps=int,
+        patience=float,
+        repeats=str,
+        card=dict,
+    )
+    plan = project.plans.filter(sha256=said["plan"]).first()
+    if plan is None or said["run"] != place.run:
+        raise WireError("unknown_plan", "A run of a plan that was never sent here was announced.")
+    if said["steps"] != len(plans.read(bytes(plan.raw)).steps) or not 0 < said["patience"] < 1e8:
+        raise WireError("bad_invite", "The announcement of a run does not fit its plan.")
+    if run is None:
+        members.run_card(said["card"], place.sender, place.run)
+        run = Run.objects.create(
+            uid=said["run"],
+            project=project,
+            plan=plan,
+            number=said["number"],
+            epoch=place.epoch,
+            manifest=place.manifest,
+            repeats=said["repeats"][:36],
+            keys={place.sender: said["card"]},
+        )
+    approved = is_approved(plan, run.epoch)
+    event = core_seat.Invited(time.time(), said["steps"], approved, said["patience"])
+    runs.feed(run.uid, runs.SEAT, event)
+
+
+def is_approved(plan: Plan, epoch: int) -> bool:
+    """This site said yes to the plan, has not taken it back, and nobody joined since it did."""
+    word = plan.approvals.filter(site=here.site()).last()
+    if word is None or not word.approved or word.revoked_at is not None:
+        return False
+    then = {member.site for member in members.at_epoch(plan.project, word.epoch)[0].members}
+    return all(member.site in then for member in members.at_epoch(plan.project, epoch)[0].members)
+
+
+def _state(place: Place, content: bytes, project: Project, run: Run) -> None:
+    decode(content, limit=STATE_BYTES)
+    digest = here.home().keep(content)
+    event = core_seat.StateCame(place.step, place.round, digest, time.time())
+    runs.feed(run.uid, runs.SEAT, event)
+
+
+def _result(place: Place, content: bytes, project: Project, run: Run) -> None:
+    said = _values(content, step=int, last=bool, shared=bool, result=str, limit=STATE_BYTES)
+    if said["shared"]:
+        try:
+            result = json.loads(said["result"])
+        except ValueError as error:
+            raise _bad_content() from error
+        Result.objects.get_or_create(run=run, step=said["step"], defaults={"result": result})
+    event = core_seat.ResultCame(said["step"], here.home().keep(content), said["last"], time.time())
+    runs.feed(run.uid, runs.SEAT, event)
+
+
+def _stop(place: Place, content: bytes, project: Project, run: Run) -> None:
+    said = _values(content, outcome=str, reason=str)
+    if said["outcome"] not in (core_run.FAILED, core_run.STOPPED):
+        raise _bad_content()
+    runs.feed(run.uid, runs.SEAT, core_seat.Ended(said["outcome"], said["reason"][:200], time.time()))
+
+
+# --- the coordinator's part ---
+
+
+def _ready(place: Place, content: bytes, project: Project, run: Run) -> None:
+    said = _values(content, ready=bool, code=str, card=dict)
+    now = time.time()
+    if said["ready"]:
+        members.run_card(said["card"], place.sender, run.uid)
+        run.keys[place.sender] = said["card"]
+        run.save(update_fields=["keys"])
+        runs.feed(run.uid, runs.RUN, core_run.Ready(place.sender, now))
+    else:
+        runs.feed(run.uid, runs.RUN, core_run.NotReady(place.sender, known(said["code"]), now))
+    _heard(place, run, 0.0)
+
+
+def _update(place: Place, content: bytes, project: Project, run: Run) -> None:
+    digest = here.home().keep(content)
+    event = core_run.UpdateCame(place.sender, place.step, place.round, digest, time.time())
+    runs.feed(run.uid, runs.RUN, event)
+    _heard(place, run, 1.0)
+
+
+def _trouble(place: Place, content: bytes, project: Project, run: Run) -> None:
+    code = known(_values(content, code=str)["code"])
+    event = core_run.Trouble(place.sender, place.step, place.round, code, time.time())
+    runs.feed(run.uid, runs.RUN, event)
+    _heard(place, run, 0.0)
+
+
+def _progress(place: Place, content: bytes, project: Project, run: Run) -> None:
+    fraction = _values(content, fraction=float)["fraction"]
+    _heard(place, run, min(max(fraction, 0.0), 1.0))
+
+
+def _heard(place: Place, run: Run, fraction: float) -> None:
+    SiteProgress.objects.update_or_create(
+        run=run,
+        site=place.sender,
+        defaults={
+            "step": place.step,
+            "round": place.round,
+            "fraction": fraction,
+            "heard_at": timezone.now(),
+        },
+    )
+
+
+def _log(place: Place, content: bytes, project: Project, run: Run) -> None:
+    lines = _values(content, lines=list)["lines"]
+    made = []
+    for line in lines:
+        kinds = {"at": float, "step": int, "round": int, "code": str}
+        if not isinstance(line, dict) or set(line) != set(kinds):
+            raise _bad_content()
+        if any(type(line[key]) is not kind for key, kind in kinds.items()):
+            raise _bad_content()
+        made.append(LogLine(run=run, site=place.sender, **{**line, "code": known(line["code"])}))
+    LogLine.objects.bulk_create(made)
+
+
+def _receipt(place: Place, content: bytes, project: Project, run: Run | None) -> None:
+    """Receipts free the outbox of post that nothing else answers; this version keeps it, so there is nothing to do."""
+
+
+# --- reading what another site wrote ---
+
+
+def _values(content: bytes, *, limit: int = TEXT_BYTES, **kinds: type) -> dict[str, Any]:
+    """Decode a dict with exactly these keys and types."""
+    values = decode(content, limit=limit)
+    if set(values) != set(kinds) or any(type(values[key]) is not kind for key, kind in kinds.items()):
+        raise _bad_content()
+    return values
+
+
+def _bad_content() -> WireError:
+    return WireError(
+        "bad_content", "A message says something that this version cannot read. It was put aside."
+    )
+
+
+_HANDLERS: dict[str, Callable[[Place, bytes, Project, Any], None]] = {
+    "plan": _plan,
+    "approve": _decision,
+    "decline": _decision,
+    "leave": _leave,
+    "run-invite": _run_invite,
+    "state": _state,
+    "result": _result,
+    "stop": _stop,
+    "ready": _ready,
+    "update": _update,
+    "trouble": _trouble,
+    "progress": _progress,
+    "log": _log,
+    "receipt": _receipt,
+}

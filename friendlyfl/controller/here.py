@@ -1,0 +1,28 @@
+"""This site in this process: its home, its row, its keys. One place, so that no room looks them up on its own."""
+
+import functools
+
+from django.conf import settings
+
+from friendlyfl.controller.home import Home
+from friendlyfl.controller.keyring import Keyring, keyring
+from friendlyfl.controller.models import Identity
+
+
+def home() -> Home:
+    return settings.HOME
+
+
+def identity() -> Identity:
+    """The row of this site, fresh from the database."""
+    return Identity.get()
+
+
+@functools.cache
+def site() -> str:
+    """This site's uid; it never changes."""
+    return Identity.get().site
+
+
+def keys() -> Keyring:
+    return keyring(home(), site())

@@ -1,0 +1,1 @@
+"""The portal: pages for people, calling `actions` and showing records. No decision and no network here."""

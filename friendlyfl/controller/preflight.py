@@ -1,0 +1,65 @@
+"""Checking this hospital's data against a plan: what a runner child starts from, and the check on demand.
+
+The findings hold rows and values; they are for this hospital's own people. Only codes ever travel.
+"""
+
+import secrets
+from typing import Any
+
+from friendlyfl.controller import here, plans
+from friendlyfl.controller.models import Policy, Project
+from friendlyfl.controller.runner.parent import Runner
+from friendlyfl.core.errors import ConflictError
+
+CHECK_SECONDS = 600.0
+
+
+def opening(project: Project, plan: plans.Content, *, with_data: bool) -> dict[str, Any]:
+    """The description that a runner child starts from; without data for the coordinator's own jobs."""
+    policy = Policy.get()
+    return {
+        "do": "open",
+        "dictionary": plan.dictionary,
+        "steps": [vars(step) for step in plan.steps],
+        "sites": len(plan.seats),
+        "site": plan.seat_number(here.site()) if with_data else 0,
+        "seed": plan.sha256,
+        "policy": policy.rules,
+        "limits": policy.limits,
+        "dataset": _dataset(project) if with_data else None,
+    }
+
+
+def _dataset(project: Project) -> dict[str, Any] | None:
+    if project.dataset is None:
+        return None
+    mapping = project.mappings.order_by("version").last()
+    return {
+        "path": project.dataset.path,
+        "missing": project.dataset.missing,
+        "mapping": mapping.mapping if mapping else None,
+    }
+
+
+def check(project: Project, plan: plans.Content) -> list[dict[str, Any]]:
+    """What stands in the way of the plan here: [{step, code, sentence}], empty when all is well.
+
+    Raises ConflictError `no_dataset` before a dataset is chosen.
+    """
+    if project.dataset is None:
+        raise ConflictError(
+            "no_dataset",
+            f"Choose the dataset that serves {project.name} first: "
+            f"friendlyfl dataset use DATASET --project '{project.name}'",
+        )
+    runner = Runner(
+        here.home().sub("work") / f"check-{secrets.token_hex(4)}", opening(project, plan, with_data=True)
+    )
+    try:
+        answer = runner.open(cancelled=lambda: False, seconds=CHECK_SECONDS)
+    finally:
+        runner.close()
+    if "trouble" in answer:
+        return [{"step": 0, "code": answer["trouble"], "sentence": answer["sentence"]}]
+    problems: list[dict[str, Any]] = answer["problems"]
+    return problems

@@ -1,0 +1,261 @@
+"""The program of a runner's child process: requests as JSON lines on standard input, one answer line for each.
+
+    open     read the dataset, map it onto the dictionary, check every step; keep the table
+    local    a State file in, an Update file out          (a seat)
+    begin    the first State of a step, to a file         (the coordinator)
+    combine  a State and the Updates in, the next State or the Result out
+
+Nothing of an exception is meant to travel: an answer holds a code of core.troubles and, for this hospital's own log,
+the sentence and traceback. What a task prints goes to standard error, which the parent keeps as the run's local log.
+"""
+
+import json
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from friendlyfl.core.errors import FriendlyError, NoAnswerError
+from friendlyfl.core.limits import STATE_BYTES
+from friendlyfl.core.troubles import TROUBLES
+
+Answer = dict[str, Any]
+PROGRESS_EVERY = 1.0  # seconds
+
+
+class Seat:
+    """What the child keeps between requests."""
+
+    def __init__(self) -> None:
+        self.request: dict[str, Any] = {}
+        self.frame: Any = None
+        self.policy: Any = None
+        self.stamp: tuple[int, int, int] | None = None
+        self.tasks: dict[int, Any] = {}
+        self.tables: dict[int, Any] = {}
+
+    def open(self, request: dict[str, Any]) -> Answer:
+        """Take the run's plan and, for a seat, this hospital's dataset."""
+        from friendlyfl.tasks.dictionary import Dictionary
+
+        _limit(request["limits"])
+        self.request = request
+        self.dictionary = Dictionary.parse(request["dictionary"])
+        if request["dataset"] is None:
+            return {"problems": [], "rows": 0, "digest": ""}
+        return self._open_dataset(request)
+
+    def _open_dataset(self, request: dict[str, Any]) -> Answer:
+        from friendlyfl.tasks import engine
+        from friendlyfl.tasks.disclosure import Policy
+        from friendlyfl.tasks.mapping import Mapping, apply, identity_mapping
+        from friendlyfl.tasks.source import read_csv
+
+        self.policy = Policy.from_json(request["policy"])
+        dataset = request["dataset"]
+        path = Path(dataset["path"])
+        source = read_csv(path, missing=dataset["missing"])
+        self.stamp = _stamp(path)
+        mapping = (
+            Mapping.from_json(dataset["mapping"])
+            if dataset["mapping"] is not None
+            else identity_mapping(self.dictionary, source)
+        )
+        self.frame = apply(mapping, source.frame, self.dictionary)
+        problems = []
+        for step in request["steps"]:
+            try:
+                found = engine.plan_check(self._task(step["seq"]), step["task"], self.frame, self.policy)
+            except FriendlyError as error:
+                found = [error]
+            problems += [
+                {"step": step["seq"], "code": code_of(error), "sentence": error.message} for error in found
+            ]
+        return {"problems": problems, "rows": source.rows, "digest": source.digest}
+
+    def _step(self, seq: int) -> dict[str, Any]:
+        return next(step for step in self.request["steps"] if step["seq"] == seq)
+
+    def _task(self, seq: int) -> Any:
+        from friendlyfl.tasks import engine
+
+        if seq not in self.tasks:
+            step = self._step(seq)
+            self.tasks[seq] = engine.make_task(
+                step["task"],
+                step["version"],
+                step["parameters"],
+                self.dictionary,
+                self.request["sites"],
+                site=self.request["site"],
+                seed=self.request["seed"],
+            )
+        return self.tasks[seq]
+
+    def local(self, request: dict[str, Any]) -> Answer:
+        from friendlyfl.tasks import engine
+        from friendlyfl.wire import codec
+        from friendlyfl.wire.update import Update
+
+        if _stamp(Path(self.request["dataset"]["path"])) != self.stamp:
+            return _trouble("dataset_changed", "The file of the dataset changed since the run began.")
+        seq = request["step"]
+        task = self._task(seq)
+        if seq not in self.tables:
+            self.tables = {seq: engine.open_table(task, self.frame)}
+        table = self.tables[seq]
+        state = codec.decode(Path(request["state"]).read_bytes(), limit=STATE_BYTES)
+        update = Update.of(engine.local(task, table, state, self.policy))
+        _write(request["out"], update.to_bytes())
+        return {
+            "numbers": update.numbers,
+            "rows": len(table),
+            "rules": ", ".join(f"{name} {value}" for name, value in _rules(self.policy)),
+            "what": f"{task.title}: totals over this hospital's rows ({_names(update)})",
+        }
+
+    def begin(self, request: dict[str, Any]) -> Answer:
+        from friendlyfl.tasks import engine
+        from friendlyfl.wire import codec
+
+        _write(request["out"], codec.encode(engine.begin(self._task(request["step"]))))
+        return {"kind": "state"}
+
+    def combine(self, request: dict[str, Any]) -> Answer:
+        from friendlyfl.tasks import engine
+        from friendlyfl.tasks.base import EachTask
+        from friendlyfl.tasks.outcome import Exchange, site_counts, without_numbers
+        from friendlyfl.wire import codec
+        from friendlyfl.wire.update import total
+
+        task = self._task(request["step"])
+        state = codec.decode(Path(request["state"]).read_bytes(), limit=STATE_BYTES)
+        updates, bad = _read_updates(request["updates"])
+        if bad is not None:
+            return {"bad": bad}
+        opened = [update.decoded() for update in updates]
+        exchange = Exchange(
+            name=self._step(request["step"])["task"],
+            per_site=[
+                site_counts(given["site"], update)
+                for given, update in zip(request["updates"], opened, strict=True)
+            ],
+            refused=request["refused"],
+            notes=request["notes"],
+        )
+        numbers = opened if isinstance(task, EachTask) else total(updates).decoded()
+        try:
+            kind, answer = engine.combine(task, state, numbers, exchange)
+        except NoAnswerError as error:
+            kind, answer = "done", without_numbers(task, exchange, [error.message], int(state[engine.ROUND]))
+        raw = codec.encode(answer) if kind == "state" else json.dumps(answer.to_json()).encode()
+        _write(request["out"], raw)
+        return {"kind": kind}
+
+
+def _read_updates(given: list[dict[str, Any]]) -> tuple[list[Any], str | None]:
+    """The Updates, or the site whose Update does not have the agreed shape."""
+    from friendlyfl.wire.update import Update
+
+    updates: list[Any] = []
+    for entry in given:
+        try:
+            updates.append(Update.from_bytes(Path(entry["path"]).read_bytes()))
+        except FriendlyError:
+            return [], entry["site"]
+    layouts = [update.layout for update in updates]
+    for entry, layout in zip(given, layouts, strict=True):
+        # The layout is the task's; the site that stands alone with another one is the one to name.
+        if layouts.count(layout) * 2 < len(layouts) or (
+            layout != layouts[0] and layouts.count(layout) <= layouts.count(layouts[0])
+        ):
+            return [], entry["site"]
+    return updates, None
+
+
+def _names(update: Any) -> str:
+    """The arrays that leave, by name; the platform's own counts of rows are not repeated."""
+    return ", ".join(name for name, _ in update.layout if not name.startswith("."))
+
+
+def _rules(policy: Any) -> list[tuple[str, Any]]:
+    return [
+        (name, value)
+        for name, value in policy.to_json().items()
+        if name in ("rows", "cell", "ratio", "rounds")
+    ]
+
+
+def code_of(error: FriendlyError) -> str:
+    """The code that may travel for an error of this site."""
+    if error.code in TROUBLES:
+        return error.code
+    if error.code.startswith(("csv_", "file_")):
+        return "dataset_missing"
+    if error.code in ("parameter", "term_empty", "term_text", "column_unknown"):
+        return "parameters"
+    if error.code in ("task_unknown", "task_version"):
+        return "task_missing"
+    return "bad_number" if error.code.startswith("ring") else "data_problem"
+
+
+def _trouble(code: str, sentence: str, trace: str = "") -> Answer:
+    return {"trouble": code, "sentence": sentence, "trace": trace}
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns, found.st_ino
+
+
+def _write(path: str, raw: bytes) -> None:
+    with Path(path).open("wb") as out:
+        out.write(raw)
+        out.flush()
+        os.fsync(out.fileno())
+
+
+def _limit(limits: dict[str, Any]) -> None:
+    """Bound this process by the site's policy: address space in bytes, open files."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    if limits.get("memory"):
+        resource.setrlimit(resource.RLIMIT_AS, (limits["memory"], limits["memory"]))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _answer(handler: Callable[[dict[str, Any]], Answer], request: dict[str, Any]) -> Answer:
+    try:
+        return handler(request)
+    except MemoryError:
+        return _trouble("out_of_memory", "There was not enough memory.")
+    except FriendlyError as error:
+        return _trouble(code_of(error), error.message)
+    except FileNotFoundError as error:
+        return _trouble("dataset_missing", f"The file {error.filename} is not there.")
+    except Exception as error:
+        return _trouble("task_failed", f"{type(error).__name__}: {error}", traceback.format_exc())
+
+
+def main() -> None:
+    """Answer until standard input ends."""
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    seat = Seat()
+    verbs = {"open": seat.open, "local": seat.local, "begin": seat.begin, "combine": seat.combine}
+    for line in sys.stdin:
+        request = json.loads(line)
+        started = time.monotonic()
+        answer = _answer(verbs[request["do"]], request)
+        answer["seconds"] = round(time.monotonic() - started, 6)
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+
+
+if __name__ == "__main__":
+    main()

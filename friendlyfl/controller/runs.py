@@ -1,0 +1,93 @@
+"""Where runs move: `feed` is the only writer of a run's journal and state.
+
+One transaction holds the event, everything it causes (post, jobs, ledger) and whatever else the caller wrote
+before it (the inbox's slot, the job's outcome). A controller that is killed anywhere replays the journal and
+carries on. Deciding is core's; what a command becomes is commands'.
+"""
+
+import copy
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from friendlyfl.controller import commands
+from friendlyfl.controller.models import Job, Run, RunEvent
+from friendlyfl.core import run as core_run
+from friendlyfl.core import seat as core_seat
+from friendlyfl.core.faults import faultpoint
+from friendlyfl.core.record import pack
+
+RUN, SEAT = "run", "seat"
+_MACHINES = {
+    RUN: (core_run.Run, core_run.unpack_event),
+    SEAT: (core_seat.Seat, core_seat.unpack_event),
+}
+Machine = core_run.Run | core_seat.Seat
+
+_folds: dict[tuple[str, str], tuple[int, Machine]] = {}  # (run, side) -> events folded, the fold
+
+
+def fold(run: Run, side: str) -> Machine:
+    """The machine as it stands after the journal's last event. Treat it as read-only."""
+    return _fold(run, side)[1]
+
+
+def _fold(run: Run, side: str) -> tuple[int, Machine]:
+    make, unpack = _MACHINES[side]
+    n, machine = _folds.get((run.uid, side), (0, make()))
+    count = RunEvent.objects.filter(run=run, side=side).count()
+    if n < count:
+        machine = copy.deepcopy(machine)
+        for record in RunEvent.objects.filter(run=run, side=side, n__gt=n).values_list("event", flat=True):
+            machine.handle(unpack(record))
+        _remember(run.uid, side, count, machine)
+    return count, machine
+
+
+def _remember(run_uid: str, side: str, n: int, machine: Machine) -> None:
+    """Cache a fold once its events are committed, never before: a transaction may still be undone."""
+    transaction.on_commit(lambda: _folds.__setitem__((run_uid, side), (n, machine)))
+
+
+def feed(run_uid: str, side: str, event: Any) -> Run:
+    """Take one event: journal it, carry out what follows. An event that changes nothing leaves no trace."""
+    with transaction.atomic():
+        run = Run.objects.select_related("project", "plan").get(uid=run_uid)
+        n, before = _fold(run, side)
+        machine = copy.deepcopy(before)
+        todo = machine.handle(event)
+        if not todo and machine == before:
+            return run
+        RunEvent.objects.create(run=run, side=side, n=n + 1, event=pack(event))
+        faultpoint("journal.written")
+        for command in todo:
+            commands.carry_out(run, command)
+        if side == main_side(run):
+            _copy_state(run, machine)
+        faultpoint("feed.before_commit")
+        _remember(run_uid, side, n + 1, machine)
+    faultpoint("feed.committed")
+    return run
+
+
+def main_side(run: Run) -> str:
+    """The journal that says where the run stands, seen from this site."""
+    return RUN if run.project.coordinates else SEAT
+
+
+def _copy_state(run: Run, machine: Machine) -> None:
+    run.state, run.step, run.round = machine.state, machine.step, machine.round
+    run.reason, run.deadline = machine.reason, machine.deadline
+    if machine.ended and run.ended_at is None:
+        run.ended_at = timezone.now()
+    run.save(update_fields=["state", "step", "round", "reason", "deadline", "ended_at"])
+
+
+def job_done(job: Job, side: str, event: Any, outcome: dict[str, Any] | None = None) -> None:
+    """A job's effect and its done mark, together. Done twice counts once: the mark is checked first."""
+    with transaction.atomic():
+        changed = Job.objects.filter(pk=job.pk, state="waiting").update(state="done", outcome=outcome or {})
+        faultpoint("job.marked")
+        if changed:
+            feed(job.run.uid, side, event)
