@@ -182,11 +182,10 @@ def _judge_numbers(
     if not all(value is not None for value in values):
         strange = {form for form in rows if form not in fits}
         if strange == {"code"}:
-            example = next(t for t, f in zip(tokens, forms, strict=True) if f == "code")
-            note = f"Cells such as {example} would lose digits as numbers: kept as text."
+            note = "Leading zeros, or more digits than a number can hold, would be lost: kept as text."
             return Verdict("text", values, notes=(note,))
         unsure = rows.keys() & {"point_maybe", "comma_maybe"} - fits
-        notes = (_unsure_note(tokens, forms, unsure),) if unsure else ()
+        notes = tuple(map(_unsure_note, sorted(unsure)[:1]))
         return Verdict("text", values, looks_like="numbers", decimal=sign, notes=notes)
     whole = all(isinstance(value, int) for value in values)
     notes = _number_notes(rows, sign)
@@ -206,12 +205,11 @@ def _decimal_sign(rows: dict[str, int], decimal: str) -> str:
     return decimal if decimal and rows.get(_MAYBE_FORM[decimal]) else ""
 
 
-def _unsure_note(tokens: Sequence[str], forms: Sequence[str], unsure: set[str]) -> str:
-    example = next(t for t, f in zip(tokens, forms, strict=True) if f in unsure)
-    plain = example.replace(",", ".")
+def _unsure_note(form: str) -> str:
+    like = "1.234" if form == "point_maybe" else "1,234"  # never a cell of the file: notes are kept
     return (
-        f"Cells such as {example} may mean {plain} or {plain.replace('.', '')}, and nothing in the file "
-        "decides: left as text. Say which sign is the decimal one."
+        f"Cells written like {like} may mean 1.234 or 1234, and nothing in the file decides: left as text. "
+        "Say which sign is the decimal one."
     )
 
 

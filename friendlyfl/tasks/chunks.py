@@ -41,12 +41,12 @@ class Part:
     decimals: int = 0
 
 
-class Table:
+class Rows:
     """The rows of one file: reads them in chunks, keeps count of rows and lines."""
 
     def __init__(self, path: Path, look: Sniffed) -> None:
         self.path, self.look = path, look
-        self.rows = 0
+        self.count = 0
         self.notes: tuple[str, ...] = ()
         self._shifts: list[tuple[int, int]] = []  # from this row on, line = row + shift
 
@@ -60,14 +60,14 @@ class Table:
         """The parts of these columns; those in `words` are kept as they are written."""
         parts: dict[str, list[Part]] = {name: [] for name in names}
         wanted = [(name, self.look.names.index(name)) for name in names]
-        self.rows = 0
+        self.count = 0
         with _no_collection():
             for columns, fraction in self._chunks():
                 for name, index in wanted:
                     parts[name].append(part(columns[index], codes[name], name in words))
-                self.rows += len(columns[0])
+                self.count += len(columns[0])
                 progress(fraction)
-        if not self.rows:
+        if not self.count:
             raise UsageError(
                 "dataset_empty", f"The file {self.path.name} has a header line but no rows below it."
             )

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from friendlyfl.core.errors import UsageError
 from friendlyfl.tasks import cells
-from friendlyfl.tasks.chunks import Part, Table
+from friendlyfl.tasks.chunks import Part, Rows
 from friendlyfl.tasks.dictionary import close_names
 from friendlyfl.tasks.infer import r_order
 from friendlyfl.tasks.sniff import Progress, Sniffed, sniff
@@ -114,25 +114,25 @@ def read_csv(
         name: frozenset(missing.get(name, ()) if isinstance(missing, Mapping) else missing) for name in chosen
     }
     words = {name for name in chosen if wishes.get(name, "").startswith(("text", "factor", "date"))}
-    table = Table(path, look)
-    parts = table.read(chosen, codes, words, lambda f: tell(0.1 + 0.8 * f))
+    rows = Rows(path, look)
+    parts = rows.read(chosen, codes, words, lambda f: tell(0.1 + 0.8 * f))
     sign = decimal or _decimal_sign(look, parts)
     again = tuple(name for name in chosen if _needs_words(parts[name], sign))
     if again:
-        parts |= table.read(again, codes, again, lambda f: tell(0.9))
+        parts |= rows.read(again, codes, again, lambda f: tell(0.9))
     if _stamp(path) != before:
         raise UsageError("dataset_changed", f"The file {path.name} changed while it was read: read it again.")
     described = []
     frame: dict[str, Any] = {}
     for name in chosen:
         column = _Column(
-            name, look.headers[look.names.index(name)], table, sign, bool(decimal), wishes.get(name, "")
+            name, look.headers[look.names.index(name)], rows, sign, bool(decimal), wishes.get(name, "")
         )
         frame[name], description = column.finish(parts.pop(name))
         described.append(description)
     tell(1.0)
-    notes = (*look.notes, *table.notes)
-    return Source(pd.DataFrame(frame), tuple(described), look.words, look.digest, table.rows, notes)
+    notes = (*look.notes, *rows.notes)
+    return Source(pd.DataFrame(frame), tuple(described), look.words, look.digest, rows.count, notes)
 
 
 def _stamp(path: Path) -> tuple[int, int, int]:
@@ -203,7 +203,7 @@ class _Column:
 
     name: str
     header: str
-    table: Table
+    rows: Rows
     sign: str
     forced: bool
     wish: str
@@ -294,7 +294,7 @@ class _Column:
             described,
             type="factor" if few else "text",
             levels=levels,
-            odd=tuple(OddRow(r + 1, self.table.line(r + 1), tokens[index[r]]) for r in rows[:ODD_ROWS]),
+            odd=tuple(OddRow(r + 1, self.rows.line(r + 1), tokens[index[r]]) for r in rows[:ODD_ROWS]),
             odd_count=len(rows),
             notes=(note,),
         )
