@@ -36,7 +36,7 @@ def number(value: Any) -> str:
         return ", ".join(number(part) for part in value) if isinstance(value, list) else str(value)
     if isinstance(value, int) or (value.is_integer() and abs(value) < 1e9):
         return f"{value:,.0f}"
-    return f"{value:.4g}" if abs(value) < 1e-3 else f"{value:,.4f}"
+    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e9 else f"{value:.4g}"
 
 
 def show(result: Result, console: Console | None = None) -> None:
@@ -72,7 +72,7 @@ def _table(console: Console, title: str, rows: Sequence[Mapping[str, Any]]) -> N
         return
     given = dict.fromkeys(name for row in rows for name in row)
     names = sorted(given, key=lambda name: FIRST.index(name) if name in FIRST else len(FIRST))
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))
     for name in names:
         words = all(row.get(name) is None or isinstance(row.get(name), str) for row in rows)
         table.add_column(name, justify="left" if words else "right")

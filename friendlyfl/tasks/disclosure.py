@@ -199,13 +199,20 @@ def _check_counts(task: Task, counts: Arrays, policy: Policy) -> Arrays:
 
 
 def _hidden(cells: Floats, smallest: int) -> npt.NDArray[np.bool_]:
-    """Cells of 1 to 4, and in a row with just one of them the smallest other, so that no total gives it away."""
+    """Cells of 1 to 4, and in their row the smallest others until no total gives one away.
+
+    A row's total may be known, so at least two cells are hidden and they hold at least 5 people together.
+    """
     hidden = np.asarray((cells > 0) & (cells < smallest))
-    alone = hidden.sum(axis=-1) == 1
-    others = np.where(hidden | (cells == 0), np.inf, cells)
-    second = np.expand_dims(np.argmin(others, axis=-1), -1)
-    take = np.expand_dims(alone & np.isfinite(others.min(axis=-1)), -1)
-    np.put_along_axis(hidden, second, np.take_along_axis(hidden, second, -1) | take, -1)
+    for _ in range(cells.shape[-1]):
+        together = np.where(hidden, cells, 0.0).sum(axis=-1)
+        exposed = hidden.any(axis=-1) & ((hidden.sum(axis=-1) < 2) | (together < smallest))
+        others = np.where(hidden | (cells == 0), np.inf, cells)
+        more = np.expand_dims(exposed & np.isfinite(others.min(axis=-1)), -1)
+        if not more.any():
+            break
+        second = np.expand_dims(np.argmin(others, axis=-1), -1)
+        np.put_along_axis(hidden, second, np.take_along_axis(hidden, second, -1) | more, -1)
     return hidden
 
 

@@ -89,6 +89,10 @@ class Table:
             spec = dictionary.spec(name)
             if name not in frame.columns:
                 raise missing_column(name, [str(column) for column in frame.columns])
+            if frame.columns.tolist().count(name) > 1:
+                raise DataError(
+                    "column_missing", f"The table has more than one column “{name}”; keep one of them."
+                )
             values[name] = column_values(frame[name], spec)
             if complete:
                 keep &= ~missing(values[name])

@@ -221,15 +221,18 @@ def test_small_cells_of_a_table_are_hidden_with_a_second_one() -> None:
 
 
 @given(st.lists(st.lists(st.integers(0, 30), min_size=4, max_size=4), min_size=1, max_size=5))
-def test_a_hidden_cell_is_never_alone_in_its_row(rows: list[list[int]]) -> None:
+def test_hidden_cells_cannot_be_found_from_their_row_s_total(rows: list[list[int]]) -> None:
     cells = np.array(rows, dtype=float)
-    hidden = disclosure._hidden(cells, 5)
-    small = (cells > 0) & (cells < 5)
-    assert (hidden | ~small).all()
-    for row, hides, is_small in zip(cells, hidden, small, strict=True):
-        assert not is_small.any() or hides.sum() >= 2 or (row > 0).sum() == 1
-        assert hides.sum() <= max(2, is_small.sum())
-        assert not (hides & (row == 0)).any()
+    for row, hides in zip(cells, disclosure._hidden(cells, 5), strict=True):
+        small = (row > 0) & (row < 5)
+        assert not (small & ~hides).any() and not (hides & (row == 0)).any()
+        assert hides.any() == small.any()
+        if hides.any() and (hides != (row > 0)).any():  # there was another cell to hide
+            assert hides.sum() >= 2 and row[hides].sum() >= 5
+
+
+def test_two_cells_of_one_need_a_third() -> None:
+    assert disclosure._hidden(np.array([[1.0, 1.0, 50.0, 0.0]]), 5).tolist() == [[True, True, True, False]]
 
 
 def test_refusals_have_one_length_and_no_digit() -> None:

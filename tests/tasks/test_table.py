@@ -6,8 +6,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from friendlyfl.tasks import Dictionary, Table, table
+from friendlyfl.tasks.infer import infer
 from friendlyfl.tasks.values import DataError
 from tests.tasks.mean import DICTIONARY, patients
 
@@ -114,6 +117,36 @@ def test_rows_are_those_of_the_file_after_incomplete_ones_left() -> None:
 def test_an_outcome_that_is_neither_0_nor_1() -> None:
     with pytest.raises(DataError, match="must be 0 or 1 and is not in row 2"):
         build(age=[1, 2]).yes("age")
+
+
+def test_two_columns_of_one_name() -> None:
+    frame = pd.DataFrame([[1, 2]], columns=["age", "age"])
+    with pytest.raises(DataError, match="more than one column"):
+        Table.build(frame, D, ["age"])
+
+
+ANYTHING = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=5),
+    st.dates(),
+    st.datetimes(),
+    st.binary(),
+)
+
+
+@given(st.lists(ANYTHING, min_size=1, max_size=6), st.sampled_from(["age", "crp", "sex", "seen", "name"]))
+def test_whatever_a_column_holds_it_is_read_or_refused(values: list[Any], name: str) -> None:
+    frame = pd.DataFrame({name: pd.Series(values, dtype=object)})
+    for dictionary in (D, infer([frame])):
+        try:
+            data = Table.build(frame, dictionary, [name])
+        except DataError as error:
+            assert "row" in error.message
+        else:
+            assert data.used + data.dropped == len(values)
 
 
 def test_site_is_built_in() -> None:
