@@ -32,10 +32,11 @@ $(STAMP): pyproject.toml requirements/dev.txt
 demo: install ## Three hospitals and a Routing Server on this machine study real data together
 	@$(BIN)/friendlyfl demo
 
-# The whole suite runs last, so that the closing line on the screen is its own.
-test: test-postgres test-sqlite ## Run all tests on SQLite, and the Routing Server's on PostgreSQL too
+# Django knows one project a process, so the Routing Server's tests run apart from the others.
+test: test-postgres test-sqlite ## Run all tests, the Routing Server's on PostgreSQL and on SQLite
 
-test-sqlite: install ## Run all tests on SQLite
+test-sqlite: install ## Run all tests, without PostgreSQL
+	$(BIN)/python -m pytest tests/router
 	$(BIN)/python -m pytest -n $(JOBS)
 
 test-postgres: install ## Run the Routing Server's tests on a real PostgreSQL (no system package needed)

@@ -176,7 +176,7 @@ def test_module_says_what_lives_in_it(path: Path) -> None:
         return  # an empty __init__.py
     said = ast.get_docstring(tree(path)) or ""
     first = said.split("\n\n")[0].strip()
-    assert len(first.split()) >= 5 and first[-1] in ".:?", (
+    assert len(first.split()) >= 4 and first[-1] in ".:?", (
         f"{name(path)} must begin with a sentence about itself"
     )
 
