@@ -107,6 +107,7 @@ class _Kit:
         if not issubclass(self.task, EachTask):
             self._other_splits()
         self._refused()
+        self._planted()
         self._odd_sites()
         return self.broken
 
@@ -231,6 +232,35 @@ class _Kit:
         allowed = {codec.encode(refusal(str(row["rule"]))) for row in outcome.result.privacy.refused}
         first = [sent[0] for sent in outcome.sent]
         self._expect(all(one in allowed for one in first), "a refusal must send no number")
+
+    def _planted(self) -> None:
+        """Where 2 or 3 patients in a class are refused, nothing that is sent or told depends on which it was."""
+        columns = engine.make_task(
+            self.task, None, self.parameters, self.dictionary, len(self.frames)
+        ).columns
+        for name in columns:
+            spec = self.dictionary[name]
+            if not (spec.type == "factor" and len(spec.levels) > 1) and not (
+                spec.is_yes_no and spec.high == 1
+            ):
+                continue
+            common, rare = (spec.levels[0], spec.levels[-1]) if spec.type == "factor" else (0, 1)
+            told = []
+            for count in (2, 3):
+                values = np.where(np.arange(len(self.frames[0])) < count, rare, common)
+                planted = self.frames[0].assign(**{name: values})
+                told.append(
+                    self._attempt(
+                        f"is refused for few in a class of {name}", [planted, *self.frames[1:]], "on"
+                    )
+                )
+            two, three = told
+            if two and three and two.result.privacy.refused:
+                same = [sent[0] for sent in two.sent] == [sent[0] for sent in three.sent]
+                self._expect(
+                    same and two.result == three.result,
+                    f"a refusal must not tell how many of {name} there are",
+                )
 
     def _odd_sites(self) -> None:
         """Sites that differ from what an author has in mind give an answer or a sentence, and never a fault."""
