@@ -121,8 +121,9 @@ class Accept(Admitted):
         return [pk for pk, _ in self._readers]
 
     def apply(self, tx: Transaction) -> int:
-        held = tx.one("SELECT digest, slot FROM ffl_message WHERE slot = ?", self.parsed.slot) or tx.one(
-            "SELECT digest, slot FROM ffl_message WHERE digest = ?", self.parsed.id
+        held = tx.one(
+            "SELECT digest, slot FROM ffl_message WHERE slot = ? OR digest = ? ORDER BY slot <> ? LIMIT 1",
+            *(self.parsed.slot, self.parsed.id, self.parsed.slot),
         )
         if held is not None:
             return self._repeat(tx, str(held[0]), str(held[1]))

@@ -25,6 +25,7 @@ from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from friendlyfl.core import limits
 from friendlyfl.router import credentials
@@ -201,6 +202,13 @@ ROUTES: dict[str, dict[str, Handler]] = {
 }
 
 
+class Relay(Starlette):
+    """Starlette without its two layers of error handling: a `Resource` answers for every error itself."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        return self.router
+
+
 def application(service: Service) -> Starlette:
     """The relay on this service; it closes the service when its server stops."""
 
@@ -213,7 +221,7 @@ def application(service: Service) -> Starlette:
     for path, verbs in ROUTES.items():
         resource = Resource(service, f"{path}/", verbs)
         routes += [Route(f"{path}/", resource), Route(path, resource)]
-    app = Starlette(routes=routes, lifespan=lifespan)
+    app = Relay(routes=routes, lifespan=lifespan)
     app.router.redirect_slashes = False
     app.router.default = nowhere
     app.state.service = service

@@ -7,6 +7,7 @@ What does not live here: the handlers (app), reading bytes (body), who may what 
 """
 
 import hashlib
+import itertools
 import re
 import time
 import uuid
@@ -28,6 +29,8 @@ from friendlyfl.router.relay.service import Service
 
 LARGEST_NUMBER = 2**53 - 1
 _ID = re.compile(r"[0-9a-f-]{36,64}")
+_WORKER = uuid.uuid4().hex[:12]
+_NUMBERS = itertools.count(1)
 GONE = 499  # in the log only: the asker had hung up
 
 
@@ -115,7 +118,7 @@ class Resource:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         call = Call(self.service, scope, receive)
-        sent = Sent(send, str(uuid.uuid4()))
+        sent = Sent(send, next_id())
         started = time.perf_counter()
         try:
             response = await self._answer(call)
@@ -152,6 +155,11 @@ class Resource:
             return await handler(call)
         except FriendlyError as error:
             return call.refuse(error)
+
+
+def next_id() -> str:
+    """A request's id: this worker and a number. It names a line in the log, so it need not be a secret."""
+    return f"{_WORKER}-{next(_NUMBERS)}"
 
 
 class Sent:

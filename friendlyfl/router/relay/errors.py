@@ -38,7 +38,7 @@ def answer(status: int, body: Any, headers: dict[str, str] | None = None) -> Res
 def refuse(error: FriendlyError, headers: dict[str, str] | None = None) -> Response:
     """The answer for a refusal. An error of the house that carries no status is a malformed request."""
     if not isinstance(error, Refusal):
-        error = Refusal(400, error.code, error.message)
+        error = Refusal(400, error.code, error.message, who=error.who)
     return answer(error.status, error.body(), {**error.headers, **(headers or {})})
 
 
