@@ -107,8 +107,6 @@ def test_what_is_not_the_announced_blob_is_gone(relay: Relay, world: World) -> N
     made = begin(relay, world.alice, blob)
     patch(relay, world.alice, made, os.urandom(len(blob)))
     refused(relay.ask(world.alice, "POST", f"/uploads/{made}/complete/"), 422, "upload_mismatch")
-    refused(
-        relay.ask(world.alice, "HEAD", f"/uploads/{made}/", body=None), 404, "not_found"
     assert relay.ask(world.alice, "HEAD", f"/uploads/{made}/").status_code == 404
     short = begin(relay, world.alice, blob)
     patch(relay, world.alice, short, blob[:-1])
