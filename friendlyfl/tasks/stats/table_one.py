@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from friendlyfl.tasks import Column, Columns, Count, Done, Sum, Table, Task
 from friendlyfl.tasks.base import Kind, State, Update
-from friendlyfl.tasks.dictionary import EPOCH
+from friendlyfl.tasks.dictionary import EPOCH, GRID_POINTS, ColumnSpec
 from friendlyfl.tasks.report import Figure
 from friendlyfl.tasks.stats import wording
 from friendlyfl.tasks.stats.inference import Row
@@ -162,7 +162,7 @@ class TableOne(Task):
 
     @cached_property
     def on_grid(self) -> list[str]:
-        return [name for name in self.numbers if self.spec(name).has_grid]
+        return [name for name in self.numbers if _countable(self.spec(name))]
 
     @cached_property
     def targets(self) -> list[str]:
@@ -218,7 +218,8 @@ class TableOne(Task):
             notes.append(NO_QUANTILES)
         elif gridless := [name for name in self.numbers if name not in self.on_grid]:
             notes.append(
-                f"There are no quantiles of {wording.listed(gridless)}: the dictionary gives no range and step."
+                f"There are no quantiles of {wording.listed(gridless)}: the dictionary must give a range and a step "
+                f"that make no more than {GRID_POINTS:,} values."
             )
         hidden = self._hidden(state)
         if hidden:
@@ -357,3 +358,11 @@ class TableOne(Task):
             "r": f"print(tableone::CreateTableOne(c({names}){strata}, data = d), smd = TRUE)",
             "python": f"d{by}[{list(self.variables)!r}].describe(include='all')",
         }
+
+
+def _countable(spec: ColumnSpec) -> bool:
+    """Whether the values of a column lie on a grid that can be walked."""
+    if not spec.has_grid or spec.listed:
+        return spec.has_grid
+    assert spec.low is not None and spec.high is not None and spec.step is not None
+    return (spec.high - spec.low) / spec.step < GRID_POINTS
