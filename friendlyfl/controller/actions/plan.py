@@ -26,7 +26,7 @@ SECURE_SUM_LATER = (
 
 
 def set_dictionary(actor: Actor, project: Project, dictionary: dict[str, Any]) -> None:
-    """Agree on columns, types, levels, units and ranges. Steps that no longer fit are named when the plan is proposed."""
+    """Agree on columns, types, levels, units and ranges. Steps that do not fit are named when the plan is proposed."""
     with acting(actor, "set_dictionary", project.name):
         only_coordinator(project)
         project.dictionary = Dictionary.parse(dictionary).to_json()

@@ -78,7 +78,7 @@ def _make_person(name: str, role: str, password: str) -> Person:
 
 
 def set_policy(actor: Actor, changes: dict[str, Any]) -> Policy:
-    """Change rules of this site (rows, cell, ratio, rounds, probes, time, sum_of_sites, tasks) or the runner's limits."""
+    """Change rules of this site (those of tasks.disclosure.Policy) or the runner's limits (`LIMITS`)."""
     with acting(actor, "set_policy", ", ".join(sorted(changes)), needs="site-admin"):
         row = Policy.get()
         rules = {name: value for name, value in changes.items() if name not in LIMITS}

@@ -51,20 +51,11 @@ class Seat:
     def _open_dataset(self, request: dict[str, Any]) -> Answer:
         from friendlyfl.tasks import engine
         from friendlyfl.tasks.disclosure import Policy
-        from friendlyfl.tasks.mapping import Mapping, apply, identity_mapping
-        from friendlyfl.tasks.source import read_csv
 
         self.policy = Policy.from_json(request["policy"])
-        dataset = request["dataset"]
-        path = Path(dataset["path"])
-        source = read_csv(path, missing=dataset["missing"])
+        path = Path(request["dataset"]["path"])
+        source, self.frame = _read(path, request["dataset"], self.dictionary)
         self.stamp = _stamp(path)
-        mapping = (
-            Mapping.from_json(dataset["mapping"])
-            if dataset["mapping"] is not None
-            else identity_mapping(self.dictionary, source)
-        )
-        self.frame = apply(mapping, source.frame, self.dictionary)
         problems = []
         for step in request["steps"]:
             try:
@@ -154,6 +145,31 @@ class Seat:
         raw = codec.encode(answer) if kind == "state" else json.dumps(answer.to_json()).encode()
         _write(request["out"], raw)
         return {"kind": kind}
+
+
+def _read(path: Path, dataset: dict[str, Any], dictionary: Any) -> tuple[Any, Any]:
+    """The source of a dataset, only the columns that are needed, and its rows in the dictionary's terms."""
+    import pandas as pd
+
+    from friendlyfl.tasks.mapping import Mapping, apply, identity_mapping
+    from friendlyfl.tasks.source import read_csv, sniff
+
+    def mapping_of(table: Any) -> Mapping:
+        if dataset["mapping"] is not None:
+            return Mapping.from_json(dataset["mapping"])
+        return identity_mapping(dictionary, table)
+
+    names = sniff(path).names
+    wanted = mapping_of(pd.DataFrame(columns=list(names)))
+    # What the dictionary calls a level or a text is read as it is written: a level 1.0 must not become 1.
+    types = {
+        entry.column: dictionary.spec(name).type
+        for name, entry in wanted.columns.items()
+        if name in dictionary and dictionary.spec(name).type in ("factor", "text") and not entry.derive
+    }
+    columns = [name for name in names if name in wanted.sources]
+    source = read_csv(path, columns=columns, missing=dataset["missing"], types=types)
+    return source, apply(mapping_of(source), source.frame, dictionary)
 
 
 def _read_updates(given: list[dict[str, Any]]) -> tuple[list[Any], str | None]:
