@@ -264,6 +264,8 @@ class Run:
         site = getattr(event, "site", None)
         if site is not None:
             if site not in self.seats:
+                if isinstance(event, Left):
+                    return []  # it joined the project after this run began
                 raise ImpossibleEvent(f"{type(event).__name__} of a site without a seat")
             if self.seats[site].status == "left":
                 return []
@@ -290,7 +292,8 @@ class Run:
     def _start(self, event: Start) -> list[Command]:
         if self.state:
             raise ImpossibleEvent("a run starts once")
-        if not 1 <= event.quorum <= len(set(event.sites)) or event.steps < 1:
+        distinct = len(set(event.sites)) == len(event.sites)
+        if not (distinct and 1 <= event.quorum <= len(event.sites) and event.steps >= 1):
             raise ImpossibleEvent("a run needs a site, a step and a quorum that can be met")
         self.state, self.steps, self.quorum = STANDBY, event.steps, event.quorum
         self.prepare_deadline, self.round_deadline = event.prepare_deadline, event.round_deadline
@@ -308,8 +311,9 @@ class Run:
         return self._if_all_prepared()
 
     def _gone(self, event: NotReady | Trouble | Left) -> list[Command]:
-        if isinstance(event, Trouble) and (event.step, event.round) != (self.step, self.round):
-            return []  # about a round that is over
+        if isinstance(event, Trouble) and (event.step, event.round) > (self.step, self.round):
+            raise ImpossibleEvent("trouble with a round that was never sent")
+        # Trouble with an earlier round counts too: that site has ended its part and would be waited for in vain.
         if isinstance(event, NotReady):
             if self.seats[event.site].status != "asked":
                 return []
@@ -319,7 +323,7 @@ class Run:
         return self._lose([event.site], code, event.at)
 
     def _state_made(self, event: StateMade) -> list[Command]:
-        if event.step != self.step or event.round <= self.round or self.state not in (RUNNING, AGGREGATING):
+        if self._job_slot() is None or (event.step, event.round) != (self.step, self.round + 1):
             return self._repeated(event.step, event.round)
         if self.state == AGGREGATING:
             self.combined = True
@@ -376,10 +380,7 @@ class Run:
             seat.status, seat.reason, seat.since = "left", code, at
             seat.step, seat.round = self.step, self.round
         if len(self.active) < self.quorum:
-            return [
-                SendStop(tuple(sites), FAILED, code),
-                *self._end(FAILED, f"below_quorum:{code}"),
-            ]
+            return [SendStop(tuple(sites), FAILED, code), *self._end(FAILED, f"below_quorum:{code}")]
         return [SendStop(tuple(sites), STOPPED, code), *self._carry_on()]
 
     def _carry_on(self) -> list[Command]:
@@ -392,9 +393,7 @@ class Run:
                 self._move(RUNNING)
             return self._begin(self.step)
         if self.state == RUNNING and self.state_digest:
-            for site in list(self.updates):
-                if self.seats[site].status == "left":
-                    del self.updates[site]
+            self.updates = {site: self.updates[site] for site in self.active if site in self.updates}
             return self._if_all_answered()
         if self.state == AGGREGATING:
             # The combine under way still adds the lost site's Update: its outcome must not be used.
@@ -423,13 +422,15 @@ class Run:
         updates = tuple((site, self.updates[site]) for site in self.active)
         return [Combine(self.step, self.round, self.state_digest, updates)]
 
-    def _job_slot(self) -> tuple[int, int]:
+    def _job_slot(self) -> tuple[int, int] | None:
         """(step, round) of the job that is under way."""
-        return (self.step, self.round if self.state == AGGREGATING else self.round + 1)
+        if self.state == AGGREGATING:
+            return (self.step, self.round)
+        return (self.step, self.round + 1) if self.state == RUNNING and not self.state_digest else None
 
     def _repeated(self, step: int, round_: int) -> list[Command]:
         """A job's outcome that came twice, or after its step was begun again, changes nothing."""
-        if (step, round_) > (self.step, self.round + 1):
+        if (step, round_) > (self.step, self.round):
             raise ImpossibleEvent("the outcome of a job that was never given")
         return []
 
