@@ -89,7 +89,7 @@ class House:
         """Answer the server's start and stop; in between the relay's service and the clock of the jobs live."""
         await receive()
         try:
-            async with self._running():
+            async with self.running():
                 await send({"type": "lifespan.startup.complete"})
                 await receive()
         except Exception as error:
@@ -98,7 +98,8 @@ class House:
         await send({"type": "lifespan.shutdown.complete"})
 
     @contextlib.asynccontextmanager
-    async def _running(self) -> AsyncIterator[None]:
+    async def running(self) -> AsyncIterator[None]:
+        """What lives as long as the worker does."""
         async with self.relay.router.lifespan_context(self.relay):
             with clock():
                 yield

@@ -21,7 +21,7 @@ from ..registry import people
 from ..registry.actor import ANONYMOUS, Actor, Kind
 
 _AGENT = re.compile(r"friendlyfl/(\d{1,4})\.(\d{1,4})[\w.+-]{0,20}")
-_CREDENTIAL = re.compile(r"(Token|Enrolment) ([\w-]{1,200})", re.IGNORECASE)
+_CREDENTIAL = re.compile(r"(Token|Enrolment) ([\w -]{1,200})", re.IGNORECASE)
 
 
 class OneCredential(BaseAuthentication):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 from rest_framework import serializers
 
+from friendlyfl.core import limits
 from friendlyfl.core.errors import WireError
 from friendlyfl.wire import canonical
 from friendlyfl.wire.fields import is_uid
@@ -41,6 +41,10 @@ class _Text(serializers.Field):
     def check(self, text: str) -> Any:
         raise NotImplementedError
 
+    def form(self) -> dict[str, Any]:
+        """The field in OpenAPI's words."""
+        return {"type": "string"}
+
     def to_internal_value(self, data: Any) -> Any:
         if not isinstance(data, str):
             raise serializers.ValidationError("Write a text in quotation marks.")
@@ -56,6 +60,9 @@ class _Text(serializers.Field):
 class Name(_Text):
     check = staticmethod(names.clean_name)  # type: ignore[assignment]
 
+    def form(self) -> dict[str, Any]:
+        return {"type": "string", "minLength": 1, "maxLength": limits.NAME}
+
 
 class Text(_Text):
     def __init__(self, longest: int = names.DESCRIPTION, **kwargs: Any) -> None:
@@ -64,6 +71,9 @@ class Text(_Text):
 
     def check(self, text: str) -> str:
         return names.clean_text(text, self.longest)
+
+    def form(self) -> dict[str, Any]:
+        return {"type": "string", "maxLength": self.longest}
 
 
 class Secret(_Text):
@@ -79,6 +89,9 @@ class Secret(_Text):
 
 
 class Uid(_Text):
+    def form(self) -> dict[str, Any]:
+        return {"type": "string", "format": "uuid"}
+
     def check(self, text: str) -> str:
         if not is_uid(text):
             raise ValueError("Write a UUID in lower case.")
@@ -94,6 +107,9 @@ class Hex(_Text):
         if len(text) != self.digits or not _HEX.fullmatch(text):
             raise ValueError(f"Write {self.digits} hexadecimal digits in lower case.")
         return text
+
+    def form(self) -> dict[str, Any]:
+        return {"type": "string", "pattern": f"^[0-9a-f]{{{self.digits}}}$"}
 
 
 class Label(_Text):
@@ -119,6 +135,9 @@ class Choice(_Text):
             raise ValueError(f"Write one of: {', '.join(self.choices)}.")
         return text
 
+    def form(self) -> dict[str, Any]:
+        return {"type": "string", "enum": list(self.choices)}
+
 
 class Octets(_Text):
     """Bytes in base64."""
@@ -138,6 +157,9 @@ class Octets(_Text):
             raise ValueError(f"Write base64 of exactly {self.exactly} bytes.")
         return raw
 
+    def form(self) -> dict[str, Any]:
+        return {"type": "string", "contentEncoding": "base64"}
+
 
 class Whole(serializers.Field):
     """A JSON whole number; true, 1.0 and "1" are not."""
@@ -151,6 +173,9 @@ class Whole(serializers.Field):
             raise serializers.ValidationError(f"Write a whole number from {self.least} to {self.most}.")
         return data
 
+    def form(self) -> dict[str, Any]:
+        return {"type": "integer", "minimum": self.least, "maximum": self.most}
+
     def to_representation(self, value: Any) -> Any:
         return value
 
@@ -163,12 +188,18 @@ class Progress(serializers.Field):
             raise serializers.ValidationError("Write a number from 0 to 100.")
         return float(data)
 
+    def form(self) -> dict[str, Any]:
+        return {"type": "number", "minimum": 0, "maximum": 100}
+
     def to_representation(self, value: Any) -> Any:
         return value
 
 
 class Instant(_Text):
     """An RFC 3339 time with its zone."""
+
+    def form(self) -> dict[str, Any]:
+        return {"type": "string", "format": "date-time"}
 
     def check(self, text: str) -> datetime:
         if len(text) > 40:
@@ -192,9 +223,8 @@ class Deadline(serializers.Field):
             raise serializers.ValidationError("Write a time such as 2030-01-31T12:00:00Z, or seconds.")
         return data
 
+    def form(self) -> dict[str, Any]:
+        return {"oneOf": [{"type": "string", "format": "date-time"}, {"type": "integer", "minimum": 1}]}
+
     def to_representation(self, value: Any) -> Any:
         return value
-
-
-def listing(child: Callable[..., serializers.Field], most: int) -> serializers.ListField:
-    return serializers.ListField(child=child(), max_length=most)

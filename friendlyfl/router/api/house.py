@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import os
-from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from django.conf import settings
 from django.db import DatabaseError, connection
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
-from drf_spectacular.generators import SchemaGenerator
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -84,13 +81,6 @@ def _store_answers() -> bool:
     return os.access(folder, os.W_OK)
 
 
-@lru_cache(maxsize=1)
-def description() -> dict[str, Any]:
-    """The OpenAPI document of records and relay."""
-    found: dict[str, Any] = SchemaGenerator().get_schema(request=None, public=True)
-    return found
-
-
 class Schema(Endpoint):
     """The API's description (OpenAPI 3)."""
 
@@ -98,6 +88,8 @@ class Schema(Endpoint):
     authentication_classes = []
 
     def get(self, request: Request) -> Response:
+        from .schema import description  # after the views that it describes
+
         return Response(description())
 
 

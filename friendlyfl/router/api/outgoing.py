@@ -21,6 +21,9 @@ class Out(serializers.Serializer):
 
 
 class Base64(serializers.Field):
+    def form(self) -> dict[str, Any]:
+        return {"type": "string", "contentEncoding": "base64"}
+
     def to_representation(self, value: Any) -> str:
         return b64(bytes(value))
 

@@ -89,6 +89,7 @@ def _fields(detail: Any, path: str = "") -> dict[str, list[str]]:
     if isinstance(detail, dict):
         found: dict[str, list[str]] = {}
         for name, inner in detail.items():
+            name = name + 1 if isinstance(name, int) else name  # people count from 1
             place = path if name == "non_field_errors" and path else f"{path}.{name}".strip(".")
             found |= _fields(inner, place)
         return found

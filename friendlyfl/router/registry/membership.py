@@ -108,7 +108,8 @@ def waiting_joins(site: Site) -> int:
 
 def accept_manifest(project: Project, signed: SignedManifest) -> tuple[models.Manifest, bool]:
     """The stored manifest of the next epoch, and whether it is new. Participant rows follow it."""
-    project = Project.objects.select_for_update().select_related("coordinator").get(pk=project.pk)
+    project = Project.objects.select_for_update(of=("self",)).select_related("coordinator").get(pk=project.pk)
+    _check(project, signed)
     known = models.Manifest.objects.filter(project=project, sha256=signed.sha256).first()
     if known is not None:
         return known, False
@@ -132,23 +133,24 @@ def accept_manifest(project: Project, signed: SignedManifest) -> tuple[models.Ma
     return row, True
 
 
-def _next_manifest(project: Project, signed: SignedManifest) -> trust.Manifest:
-    """The manifest that `signed` is, if it is this project's next one by its coordinator."""
-    public = bytes.fromhex(project.coordinator.public)
+def _check(project: Project, signed: SignedManifest) -> None:
+    """This project's coordinator signed it, for this project."""
     try:
-        new = trust.check_manifest(signed, public)
+        new = trust.check_manifest(signed, bytes.fromhex(project.coordinator.public))
     except WireError as error:
         raise Refusal(422, error.code, error.message, who="the coordinator") from error
     if new.project != project.uid or new.coordinator.site != project.coordinator.uid:
         raise Refusal(422, "other_project", "This list of members belongs to another project or coordinator.")
+
+
+def _next_manifest(project: Project, signed: SignedManifest) -> trust.Manifest:
+    """The manifest that `signed` is, if it follows the one that is held."""
     held = models.Manifest.objects.filter(project=project).order_by("-epoch").first()
+    public = bytes.fromhex(project.coordinator.public)
     try:
-        return trust.accept_next(
-            trust.check_manifest(_signed(held), public) if held else None,
-            held.sha256 if held else None,
-            signed,
-            public,
-        )
+        if held is None:
+            return trust.accept_next(None, None, signed, public)
+        return trust.accept_next(trust.check_manifest(_signed(held), public), held.sha256, signed, public)
     except WireError as error:
         raise Refusal(409, error.code, error.message, who="the coordinator") from error
 
