@@ -57,7 +57,7 @@ class Basis:
         `info` is the information at the null model's estimate and `free` marks that model's parameters.
         """
         gram = unexplained(info, free)
-        spread = np.diag(gram) > CONSTANT * np.diag(info)[free].max()
+        spread = np.diag(gram) > CONSTANT * info[0, 0]
         kept = np.flatnonzero(spread)
         share = pivots(gram[np.ix_(kept, kept)])
         clear = share > np.finfo(float).eps
@@ -125,10 +125,13 @@ class View:
 
 
 def unexplained(info: Floats, free: Bools) -> Floats:
-    """Information about the columns that the null model's parameters do not already explain."""
+    """Information about the columns that the intercept (the first parameter) does not already explain.
+
+    Other parameters of the null model, such as a scale, say nothing about which columns depend on each other.
+    """
     others = ~free
-    across = info[np.ix_(free, others)]
-    gram: Floats = info[np.ix_(others, others)] - across.T @ linalg.solve(info[np.ix_(free, free)], across)
+    across = info[0, others]
+    gram: Floats = info[np.ix_(others, others)] - np.outer(across, across) / info[0, 0]
     return (gram + gram.T) / 2.0
 
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from friendlyfl.tasks import Choice, Column, Count, Cross, Done, Sum, Table
+from friendlyfl.tasks import Choice, Column, Cross, Done, Sum, Table
 from friendlyfl.tasks.base import Kind, State, Update
 from friendlyfl.tasks.stats.basis import Basis, View
 from friendlyfl.tasks.stats.likelihood import Fit, Likelihood, Rows
@@ -30,7 +30,6 @@ class GeneralisedLinear(Likelihood):
     stages: ClassVar[tuple[str, ...]] = ("moments", "fit", "robust")
     sends: ClassVar[Mapping[str, type[Kind]]] = {
         **Likelihood.sends,
-        "events": Count,
         "weight": Sum,
         "outcome": Sum,
         "parts": Sum,
@@ -72,11 +71,10 @@ class GeneralisedLinear(Likelihood):
     def sums(self, data: Table) -> Update:
         outcome, weight = self.outcome_of(data), self.weight_of(data)
         if weight is None:
-            return {"weight": len(data), "outcome": outcome.sum(), "events": outcome.sum(), "parts": 0.0}
+            return {"weight": len(data), "outcome": outcome.sum(), "parts": 0.0}
         return {
             "weight": weight.sum(),
             "outcome": weight @ outcome,
-            "events": outcome[weight > 0].sum(),
             "parts": float((weight != np.floor(weight)).sum()),
         }
 

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from friendlyfl.core.limits import RING_MAGNITUDE
 from friendlyfl.tasks import Columns, Count, Cross, Done, Sum, Table, Task
 from friendlyfl.tasks.base import Kind, State, Update
 from friendlyfl.tasks.report import Vcov
@@ -28,6 +29,7 @@ from friendlyfl.tasks.stats.newton import (
     inverse_at_limit,
     inverse_of,
     judge,
+    uphill,
 )
 
 Rows = tuple[float, Floats, Floats] | tuple[float, Floats, Floats, Mapping[str, Any]]
@@ -120,10 +122,11 @@ class Likelihood(Task):
         design, counted = data.design(self.predictors), self.counted(data)
         if counted is not None:
             design = design[counted]
+        scales = self.scales(self.predictors)  # so that sums of large values stay within what can be added
         return {
             "rows": len(design),
-            "columns": design.sum(axis=0),
-            "sizes": np.abs(design).sum(axis=0),
+            "columns": design.sum(axis=0) / scales,
+            "sizes": np.abs(design).sum(axis=0) / scales,
             **self.sums(data),
         }
 
@@ -134,9 +137,10 @@ class Likelihood(Task):
         begin = self.begin(total)
         if isinstance(begin, Done):
             return begin
-        centre = np.array(total["columns"], dtype=np.float64) / rows
+        scales = self.scales(self.predictors)
+        centre = total["columns"] * scales / rows
         centre[0] = 0.0
-        basis = Basis.begin(centre, np.array(total["sizes"], dtype=np.float64) / rows)
+        basis = Basis.begin(centre, total["sizes"] * scales / rows)
         theta = np.concatenate([begin[:1], np.zeros(len(centre) - 1), begin[1:]])
         kept = {key: value for key, value in total.items() if key not in ("columns", "sizes")}
         return {
@@ -154,7 +158,9 @@ class Likelihood(Task):
         with np.errstate(all="ignore"):
             loglik, score, info, *more = self.rows(view, state["search"]["theta"])
         update = {"loglik": loglik, "score": score, "info": info, **(more[0] if more else {})}
-        if all(np.isfinite(value).all() for value in update.values()):
+        if all(
+            (np.abs(value) < RING_MAGNITUDE).all() for value in update.values()
+        ):  # and neither NaN nor inf
             return {**update, "overflow": 0.0}
         return {**{key: np.zeros_like(value) for key, value in update.items()}, "overflow": 1.0}
 
@@ -181,10 +187,15 @@ class Likelihood(Task):
     def _null(self, state: State, seen: Seen, sums: Mapping[str, Any]) -> State | Done:
         search = Search.from_state(state["search"])
         free = self.nulls(len(search.theta))
-        verdict, search = judge(search, seen, inverse_of(seen.info, free))
+        block = seen.info[np.ix_(free, free)]
+        inverse = inverse_of(block)
+        way = uphill(block) if inverse is None else inverse
+        verdict, search = judge(search, seen, _embedded(way, free))
         if verdict == "again":
             return {**state, "search": search.to_state()}
-        if verdict != "done":
+        if verdict == "stuck":
+            return self.no_answer(wording.no_convergence(None, search.decrement))
+        if verdict == "runaway":
             return self.no_answer(wording.NO_NULL)
         basis = Basis.from_state(state["basis"]).sorted_out(seen.info, free)
         state = {**state, **self._in_basis(basis, search.theta[free]), "loglik_null": seen.loglik}
@@ -217,7 +228,8 @@ class Likelihood(Task):
 
     def _full(self, state: State, seen: Seen, sums: Mapping[str, Any]) -> State | Done:
         inverse = inverse_of(seen.info)
-        verdict, search = judge(Search.from_state(state["search"]), seen, inverse, state["metric"])
+        way = uphill(seen.info) if inverse is None else inverse
+        verdict, search = judge(Search.from_state(state["search"]), seen, way, state["metric"])
         if verdict == "done" and inverse is not None:
             nothing = np.zeros((len(search.theta), 0))
             return self.fitted(Fit(search.theta, seen.loglik, inverse, nothing, sums), state)
@@ -225,7 +237,7 @@ class Likelihood(Task):
             return self._leap(state, search)
         if verdict == "runaway":
             search = Search(search.theta + search.step, search.step, seen.loglik, 0.0, search.decrement)
-        if verdict == "stuck":
+        if verdict in ("stuck", "done"):  # done without an inverse: the top of a ridge
             return self.no_answer(wording.no_convergence(None, search.decrement))
         return {**state, "search": search.to_state()}
 
@@ -291,7 +303,7 @@ class Likelihood(Task):
             vcov=Vcov(names, vcov.tolist()),
             statistics=self._statistics(fit, state, len(names), int(tested.sum())),
             tests=self._tests(fit, state, estimates[tested], vcov[np.ix_(tested, tested)]),
-            conventions=wording.conventions(str(self.values.get("robust") or "none")),
+            conventions=wording.conventions("none" if robust is None else str(self.values["robust"])),
             figures=wording.forest(self.title, self.ratio, bool(tested.any())),
             notes=[
                 *([sentence] if sentence else []),
@@ -338,3 +350,12 @@ def _infinite(raw: Floats, lost: Floats, metric: Floats) -> Bools:
     typical = np.sqrt((raw**2) @ (1.0 / metric**2))
     parts: Bools = (np.abs(raw @ lost).max(axis=1) / typical) > NAMED
     return parts
+
+
+def _embedded(inverse: Floats | None, free: Bools) -> Floats | None:
+    """An inverse over the free parameters as one over all, in which the others do not move."""
+    if inverse is None:
+        return None
+    whole = np.zeros((len(free), len(free)))
+    whole[np.ix_(free, free)] = inverse
+    return whole

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy.special import expit, logit
 
-from friendlyfl.tasks import Column, Done, Table
-from friendlyfl.tasks.base import State
+from friendlyfl.tasks import Column, Count, Done, Table
+from friendlyfl.tasks.base import Kind, State, Update
 from friendlyfl.tasks.stats import wording
 from friendlyfl.tasks.stats.basis import View
 from friendlyfl.tasks.stats.glm import GeneralisedLinear
@@ -27,10 +27,16 @@ class LogisticRegression(GeneralisedLinear):
     question: ClassVar[str] = "Which factors go with a yes/no outcome?"
     ratio: ClassVar[str] = "Odds ratio"
 
+    sends: ClassVar[Mapping[str, type[Kind]]] = {**GeneralisedLinear.sends, "events": Count}
+
     outcome = Column("Outcome", kinds=["yes/no"], help="0 and 1, or a factor whose second level means yes")
 
     def outcome_of(self, data: Table | View) -> Floats:
         return data.yes(self.outcome)
+
+    def sums(self, data: Table) -> Update:
+        outcome, counted = self.outcome_of(data), self.counted(data)
+        return {**super().sums(data), "events": (outcome if counted is None else outcome[counted]).sum()}
 
     def begin(self, total: Mapping[str, Any]) -> Floats | Done:
         share = float(total["outcome"]) / float(total["weight"])

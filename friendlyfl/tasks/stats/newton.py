@@ -22,6 +22,7 @@ RUNAWAY = 1e-4  # a step that keeps its length below this decrement leads to inf
 HALVINGS = 20
 SLACK = 1e-10  # relative fall of a log-likelihood that is taken for rounding
 SINGULAR = 1e-13  # relative pivot below which an information matrix counts as singular
+INDEFINITE = 1e-6  # relative curvature below minus this is a wrong sign and not rounding
 VANISHED = 1e-11  # share of its first information below which a direction has none left
 
 
@@ -92,29 +93,39 @@ def _fell(now: float, before: float) -> bool:
     return now < before - SLACK * (abs(before) + 1.0)
 
 
-def inverse_of(info: Floats, free: Bools | None = None) -> Floats | None:
-    """The inverse of the free block, zeros elsewhere; None if it is singular.
+def inverse_of(info: Floats) -> Floats | None:
+    """The inverse of an information matrix; None if it is singular or indefinite.
 
     By a Cholesky of the diagonal-scaled matrix, so that the size of a parameter's information never matters.
     """
-    block = np.arange(len(info)) if free is None else np.flatnonzero(free)
-    inverse = np.zeros_like(info)
-    if len(block) == 0:
-        return inverse
-    kept = info[np.ix_(block, block)]
-    diagonal = np.diag(kept)
-    if not (np.isfinite(kept).all() and (diagonal > 0).all()):
+    diagonal = np.diag(info)
+    if not (np.isfinite(info).all() and (diagonal > 0).all()):
         return None
     scale = 1.0 / np.sqrt(diagonal)
     try:
-        lower = linalg.cholesky(kept * np.outer(scale, scale), lower=True)
+        lower = linalg.cholesky(info * np.outer(scale, scale), lower=True)
     except linalg.LinAlgError:
         return None
     if (np.diag(lower) ** 2 < SINGULAR).any():
         return None
-    half = linalg.solve_triangular(lower, np.diag(scale), lower=True)
-    inverse[np.ix_(block, block)] = half.T @ half
-    return inverse
+    half: Floats = linalg.solve_triangular(lower, np.diag(scale), lower=True)
+    return half.T @ half
+
+
+def uphill(info: Floats) -> Floats | None:
+    """In place of an inverse where the information is indefinite, as an observed one may be far from the answer.
+
+    Curvatures keep their size and lose their sign, so that the step still goes uphill. None if it is only singular.
+    """
+    diagonal = np.diag(info)
+    if not (np.isfinite(info).all() and (diagonal != 0).all()):
+        return None
+    scale = 1.0 / np.sqrt(np.abs(diagonal))
+    values, vectors = linalg.eigh(info * np.outer(scale, scale))
+    if values.min() > -INDEFINITE:
+        return None
+    turned = scale[:, None] * vectors
+    return np.asarray((turned / np.maximum(np.abs(values), INDEFINITE)) @ turned.T)
 
 
 def inverse_at_limit(info: Floats, metric: Floats) -> tuple[Floats, Floats]:

@@ -108,7 +108,8 @@ class TableOne(Task):
             column = data[name]
             there = ~np.isnan(column)
             present[place], missing[place] = self.by_group(groups[there]), self.by_group(groups[~there])
-            values[place], sizes[place] = column[there].sum(), np.abs(column[there]).sum()
+            scale = self.spec(name).scale  # so that sums of large values stay within what can be added
+            values[place], sizes[place] = column[there].sum() / scale, np.abs(column[there]).sum() / scale
         levels = np.zeros((len(self.factors), labels, self.widest + 1))
         for place, name in enumerate(self.factors):
             codes = data[name]
@@ -126,10 +127,11 @@ class TableOne(Task):
 
     def combine_counts(self, state: State, total: Update) -> State | Done:
         n = np.maximum(total["present"].sum(axis=1), 1.0)
+        scales = np.array([self.spec(name).scale for name in self.numbers])
         state = {
             **{key: total[key] for key in ("rows", "present", "missing", "levels")},
-            "centre": total["values"] / n,
-            "unit": np.array([unit_near(float(size)) for size in total["sizes"] / n]),
+            "centre": total["values"] * scales / n,
+            "unit": np.array([unit_near(float(size)) for size in total["sizes"] * scales / n]),
         }
         return {**state, "stage": "moments"} if self.numbers else self.finish(state, None)
 

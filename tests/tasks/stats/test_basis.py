@@ -53,7 +53,7 @@ def test_orthogonal_makes_the_identity():
     assert orthogonal(np.zeros((0, 0))).shape == (0, 0)
 
 
-def test_unexplained_takes_the_null_model_out():
+def test_unexplained_takes_the_intercept_out():
     x = columns()
     assert np.allclose(unexplained(x.T @ x, free(4)), len(x) * np.cov(x[:, 1:].T, bias=True))
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from friendlyfl.tasks.stats.newton import Search, Seen, inverse_at_limit, inverse_of, judge
+from friendlyfl.tasks.stats.newton import Search, Seen, inverse_at_limit, inverse_of, judge, uphill
 
 
 def poisson(theta, n=50.0, mean=3.0):
@@ -88,7 +88,14 @@ def test_the_inverse_does_not_mind_units():
     assert np.allclose(inverse_of(info), wanted, rtol=1e-12)
     assert inverse_of(np.ones((2, 2))) is None
     assert inverse_of(np.array([[np.nan]])) is None
-    assert inverse_of(np.ones((2, 2)), np.array([True, False])).tolist() == [[1.0, 0.0], [0.0, 0.0]]
+
+
+def test_where_the_information_is_indefinite_the_step_still_goes_uphill():
+    info, score = np.array([[2.0, 3.0], [3.0, 1.0]]), np.array([1.0, -0.5])
+    assert inverse_of(info) is None
+    assert score @ uphill(info) @ score > 0
+    assert uphill(np.ones((2, 2))) is None and uphill(np.array([[np.inf]])) is None
+    assert np.allclose(uphill(np.array([[-4.0]])), 0.25)
 
 
 def test_at_the_limit_lost_directions_are_left_out():
