@@ -1,12 +1,27 @@
 """The Result: every key always there, nothing that JSON does not know, and the way back."""
 
 import json
+from pathlib import Path
 
+import jsonschema
 import numpy as np
 import pytest
 
 from friendlyfl.core.errors import WireError
-from friendlyfl.tasks.report import Counts, Curve, Exact, Figure, Privacy, Reproduce, Result, Vcov, plain
+from friendlyfl.tasks.report import (
+    FIGURE_WORDS,
+    Counts,
+    Curve,
+    Exact,
+    Figure,
+    Privacy,
+    Reproduce,
+    Result,
+    Vcov,
+    plain,
+)
+from friendlyfl.testing.simulate import simulate
+from tests.tasks.stats.published import AML
 
 KEYS = [
     "task",
@@ -81,3 +96,27 @@ def test_a_figure_is_one_of_a_few_words():
 def test_what_json_does_not_know_is_an_error_of_the_author():
     with pytest.raises(TypeError, match="bytes"):
         plain(b"x")
+
+
+SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "result.schema.json").read_text("utf-8"))
+
+
+def test_the_schema_in_the_docs_describes_what_is_written():
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    check = jsonschema.Draft202012Validator(SCHEMA).validate
+    frames = [AML.iloc[::2].reset_index(drop=True), AML.iloc[1::2].reset_index(drop=True)]
+    results = [
+        Result("x", "1"),
+        simulate(
+            "kaplan_meier", frames, rules="off", time="time", event="status", group="x", tau=20, times=[10]
+        ),
+        simulate(
+            "logistic_regression", frames, rules="off", outcome="status", predictors=["time"], robust="HC0"
+        ),
+        simulate("table_one", frames, rules="off", variables=["time", "status"], group="x"),
+        simulate("logistic_regression", frames, outcome="status", predictors=["time"]),  # refused
+    ]
+    for result in results:
+        check(json.loads(json.dumps(result.to_json(), allow_nan=False)))
+    figures = SCHEMA["properties"]["figures"]["items"]["properties"]["word"]["enum"]
+    assert tuple(figures) == FIGURE_WORDS and set(SCHEMA["required"]) == set(KEYS)
