@@ -147,8 +147,8 @@ class Admitted(Job):
         """Refuse a revoked site, a second use of the nonce, a lease that has passed on."""
         row = tx.one(
             "SELECT s.state, COALESCE(l.fence, 0) FROM ffl_site s LEFT JOIN ffl_lease l ON l.site_id = s.id"
-            " WHERE s.id = ?",
-            self.asker.pk,
+            " WHERE s.id = ? AND s.public = ?",
+            *(self.asker.pk, self.asker.public.hex()),
         )
         kept = row and tx.run(
             "INSERT INTO ffl_nonce (site_id, nonce, expires_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
@@ -157,7 +157,7 @@ class Admitted(Job):
             self.claim.created + limits.NONCE_KEPT,
         )
         if row is None:
-            raise credentials.bad_signature()  # deleted since its key was remembered
+            raise credentials.bad_signature()  # deleted, or with another key, since this one was remembered
         if not kept:
             raise credentials.replayed_request()
         if row[0] != "active":

@@ -18,17 +18,16 @@ from friendlyfl.core import limits
 from friendlyfl.router.relay.errors import NOBODY, Disconnected, Refusal
 
 PROGRESS = limits.KIB
+STALL = limits.BODY_STALL
 
 
-async def chunks(
-    receive: Receive, headers: Headers, limit: int, *, stall: float = limits.BODY_STALL
-) -> AsyncIterator[bytes]:
+async def chunks(receive: Receive, headers: Headers, limit: int) -> AsyncIterator[bytes]:
     """The body in the pieces in which it comes; 413 beyond `limit` bytes, 408 when it stalls."""
     if declared_length(headers) > limit:
         raise _too_big(limit)
     loop = asyncio.get_running_loop()
     total = recent = 0
-    deadline = loop.time() + stall
+    deadline = loop.time() + STALL
     while True:
         try:
             async with asyncio.timeout_at(deadline):
@@ -43,7 +42,7 @@ async def chunks(
         if total > limit:
             raise _too_big(limit)
         if recent >= PROGRESS:
-            recent, deadline = 0, loop.time() + stall
+            recent, deadline = 0, loop.time() + STALL
         if piece:
             yield piece
         if not message.get("more_body", False):

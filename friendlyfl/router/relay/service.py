@@ -6,6 +6,7 @@ one more thread listens for posts that other workers accepted.
 What does not live here: routes (app).
 """
 
+import contextlib
 import threading
 from collections.abc import Callable
 from functools import cached_property
@@ -104,8 +105,10 @@ class Listener:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread; it looks up every half second."""
+        """End the thread: it hears the empty notice, or looks up by itself."""
         self._stopped.set()
+        with contextlib.suppress(Exception), contextlib.closing(self._engine.connect()) as connection:
+            connection.execute("SELECT pg_notify('ffl_inbox', '')")
         self._thread.join()
 
     def _run(self) -> None:
@@ -121,7 +124,9 @@ class Listener:
         try:
             connection.execute("LISTEN ffl_inbox")
             while not self._stopped.is_set():
-                for notice in connection.notifies(timeout=0.5):
+                for notice in connection.notifies(timeout=LISTEN_AGAIN):
                     self._bell.ring((notice.payload,))
+                    if self._stopped.is_set():
+                        return
         finally:
             connection.close()

@@ -38,12 +38,12 @@ class Relay:
         *,
         query: str = "",
         headers: dict[str, str] | None = None,
-        **signing: Any,
+        signed: dict[str, Any] | None = None,
     ) -> Any:
-        """One request. `body`: bytes as they are, else JSON. `signing` changes what is signed."""
+        """One request. `body`: bytes as they are, else JSON. `signed` changes what is signed."""
         raw = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
         path = PREFIX + path
-        head = {} if site is None else site.headers(method, path, raw, query=query, **signing)
+        head = {} if site is None else site.headers(method, path, raw, query=query, over=signed)
         if body is not None:
             head["content-type"] = (
                 "application/octet-stream" if isinstance(body, bytes) else "application/json"

@@ -1,7 +1,7 @@
 """A relay to ask, on a fresh database of either kind.
 
-The tables are made once, straight from the models, and copied for each test: so several relays with histories of their
-own can live in one process, beside the house's one database.
+The tables are made once, straight from the models, apart from the house's one database. Each test begins with empty
+ones: a copy of the file on SQLite, truncated tables on PostgreSQL.
 """
 
 from __future__ import annotations
@@ -44,15 +44,18 @@ def _postgres() -> Iterator[Callable[[], Engine]]:
     known = conninfo_to_dict(os.environ["DATABASE_URL"])
     parameters = {name: known[name] for name in ("host", "port", "user")}
     with psycopg.connect(**parameters, dbname="postgres", autocommit=True) as house:
-        house.execute("CREATE DATABASE template_relay")
-        make_tables(PostgresEngine(**parameters, dbname="template_relay"))
+        house.execute("CREATE DATABASE relay")
+        engine = PostgresEngine(**parameters, dbname="relay")
+        make_tables(engine)
+        with psycopg.connect(**parameters, dbname="relay", autocommit=True) as inside:
+            found = inside.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
+            everything = ", ".join(name for (name,) in found)
 
-        def create() -> Engine:
-            name = f"relay_{uuid.uuid4().hex}"
-            house.execute(f"CREATE DATABASE {name} TEMPLATE template_relay")
-            return PostgresEngine(**parameters, dbname=name)
+            def empty() -> Engine:
+                inside.execute(f"TRUNCATE {everything} RESTART IDENTITY CASCADE")
+                return PostgresEngine(**parameters, dbname="relay")
 
-        yield create
+            yield empty
 
 
 @pytest.fixture

@@ -269,11 +269,11 @@ def test_a_restart_forgets_nothing(world: World) -> None:
     with before.http:
         assert before.post(world.alice, letter).status_code == 201
         before.inbox(world.bob, "since=0")
-        nonce = before.inbox(world.bob, "since=1&ack=1", nonce="ab" * 16)
+        nonce = before.inbox(world.bob, "since=1&ack=1", signed={"nonce": "ab" * 16})
         assert nonce.status_code == 200
     after = Relay(world.service())
     with after.http:
         assert positions(after.inbox(world.bob)) == [1]
         assert after.ask(world.alice, "POST", "/messages/", body).status_code == 200
         refused(after.post(world.alice, world.plan()), 409, "slot_taken")
-        refused(after.inbox(world.bob, "since=1&ack=1", nonce="ab" * 16), 401, "replayed_request")
+        refused(after.inbox(world.bob, "since=1&ack=1", signed={"nonce": "ab" * 16}), 401, "replayed_request")

@@ -181,7 +181,7 @@ def test_form_of_a_piece(relay: Relay, world: World) -> None:
     json_type = {"upload-offset": "0", "content-type": "application/json"}
     refused(relay.ask(world.alice, "PATCH", f"/uploads/{made}/", blob, headers=json_type), 415, "media_type")
     other = hashlib.sha256(b"other").digest()
-    refused(patch(relay, world.alice, made, blob, body_sha256=other), 400, "body_changed")
+    refused(patch(relay, world.alice, made, blob, signed={"body_sha256": other}), 400, "body_changed")
     assert relay.ask(world.alice, "HEAD", f"/uploads/{made}/").headers["upload-offset"] == "0"
     assert patch(relay, world.alice, made, blob).status_code == 204
 

@@ -55,8 +55,8 @@ def make_tables(engine: Engine) -> None:
     connection = ConnectionHandler({"default": settings})["default"]
     try:
         with connection.schema_editor() as editor:
-            for label in ("contenttypes", "auth", "router"):
-                for model in apps.get_app_config(label).get_models():
+            for config in apps.get_app_configs():
+                for model in config.get_models():
                     editor.create_model(model)
     finally:
         connection.close()
@@ -75,19 +75,25 @@ class Hospital:
     epoch: int = 1
 
     def headers(
-        self, method: str, path: str, body: bytes = b"", *, query: str = "", host: str = HOST, **over: Any
+        self,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        *,
+        query: str = "",
+        over: dict[str, Any] | None = None,
     ) -> dict[str, str]:
-        """The headers of one signed request."""
+        """The headers of one signed request. `over` signs parts of it as something else."""
         asked: dict[str, Any] = {
             "method": method,
-            "authority": host,
+            "authority": HOST,
             "path": path,
             "query": query,
             "body_sha256": hashlib.sha256(body).digest(),
             "lease": self.lease,
             "created": int(time.time()),
         }
-        return {"host": host, **sign_request(self.identity, **(asked | over))}
+        return sign_request(self.identity, **(asked | (over or {})))
 
 
 @dataclass
