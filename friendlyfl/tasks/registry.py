@@ -16,6 +16,7 @@ from friendlyfl.tasks.dictionary import close_names
 GROUP = "friendlyfl.tasks"
 
 BUILT_IN = {
+    "connection_check": "friendlyfl.tasks.connection_check:ConnectionCheck",
     "table_one": "friendlyfl.tasks.stats.table_one:TableOne",
     "kaplan_meier": "friendlyfl.tasks.stats.kaplan_meier:KaplanMeier",
     "logistic_regression": "friendlyfl.tasks.stats.logistic_regression:LogisticRegression",
