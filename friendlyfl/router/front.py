@@ -48,13 +48,22 @@ ASSETS = (
 )
 
 
+class _Files(StaticFiles):
+    """The packages' assets, which a browser takes for what they are called and not for what they look like."""
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        response = super().file_response(*args, **kwargs)
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        return response
+
+
 class House:
     """Records and relay behind one door, on the same tables, in the same process."""
 
     def __init__(self, *, records: Any, relay: Starlette) -> None:
         self.records = records
         self.relay = relay
-        files = StaticFiles(packages=list(ASSETS))
+        files = _Files(packages=list(ASSETS))
         self.assets = Starlette(routes=[Mount(settings.STATIC_URL.rstrip("/"), files)])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
