@@ -6,7 +6,7 @@ at one hospital. What does not live here: the search itself (newton) and what th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,6 +19,7 @@ from friendlyfl.tasks.stats.newton import Bools, Floats
 
 ALIASED = 1e-14  # R's tolerance 1e-7, on squared lengths of centred columns
 SUSPECT = 1e-8  # a share of unexplained length that the first look cannot tell from rounding
+BLOCK = 4096  # rows; a design of 20 columns is then 640 KiB
 CONSTANT = 1e-22  # spread over size, squared: the column has one value
 
 
@@ -95,33 +96,51 @@ class Basis:
 
 
 class View:
-    """A site's table whose design is in the basis of the fit. Everything else is the table's own."""
+    """Some rows of a site's table, with a design in the basis of the fit. Everything else is the table's own."""
 
-    def __init__(self, table: Table, terms: Sequence[str], basis: Basis) -> None:
+    def __init__(
+        self, table: Table, terms: Sequence[str], basis: Basis, rows: slice, read: dict[Any, Any]
+    ) -> None:
         self.table, self._terms, self._basis = table, tuple(terms), basis
+        self._rows, self._read = rows, read
         self._design: Floats | None = None
+
+    @classmethod
+    def blocks(cls, table: Table, terms: Sequence[str], basis: Basis) -> list[View]:
+        """The table in pieces that fit a processor's cache, which makes every pass over them faster."""
+        read: dict[Any, Any] = {}
+        starts = range(0, max(len(table), 1), BLOCK)
+        return [cls(table, terms, basis, slice(start, start + BLOCK), read) for start in starts]
 
     def design(self, terms: Sequence[str]) -> Floats:
         if tuple(terms) != self._terms:
             raise ValueError("A likelihood has one design: that of its predictors.")
         if self._design is None:
-            self._design = (self.table.design(terms) - self._basis.centre) @ self._basis.matrix
+            self._design = (self.table.design(terms)[self._rows] - self._basis.centre) @ self._basis.matrix
         return self._design
 
     def yes(self, column: str) -> Floats:
-        return self.table.yes(column)
+        return np.asarray(self._once(self.table.yes, column))
 
     def levels(self, column: str) -> npt.NDArray[np.int64]:
-        return self.table.levels(column)
+        return np.asarray(self._once(self.table.levels, column))
 
     def grid(self, column: str) -> npt.NDArray[np.int64]:
-        return self.table.grid(column)
+        return np.asarray(self._once(self.table.grid, column))
 
     def __getitem__(self, column: str) -> npt.NDArray[Any]:
-        return self.table[column]
+        return self.table[column][self._rows]
 
     def __len__(self) -> int:
-        return len(self.table)
+        return len(range(*self._rows.indices(len(self.table))))
+
+    def _once(self, read: Callable[[str], npt.NDArray[Any]], column: str) -> npt.NDArray[Any]:
+        """What the table makes of a whole column, made once for all its blocks."""
+        key = (read.__name__, column)
+        if key not in self._read:
+            self._read[key] = read(column)
+        whole: npt.NDArray[Any] = self._read[key]
+        return whole[self._rows]
 
 
 def unexplained(info: Floats, free: Bools) -> Floats:

@@ -97,14 +97,18 @@ class GeneralisedLinear(Likelihood):
         return {**state, "stage": "robust", "fit": dict(vars(fit))}
 
     def local_robust(self, data: Table, state: State) -> Update:
-        view = View(data, self.predictors, Basis.from_state(state["basis"]))
-        design, weight, fit = view.design(self.predictors), self.weight_of(data), state["fit"]
-        _, slope, curve = self.units(self.outcome_of(view), self.eta(view, fit["theta"]))
+        blocks = View.blocks(data, self.predictors, Basis.from_state(state["basis"]))
+        return {"meat": sum(self._meat(view, state["fit"]) for view in blocks)}
+
+    def _meat(self, data: View, fit: Mapping[str, Any]) -> Floats:
+        """Products of the rows' scores, each as far from the fit as it would be without itself if HC3."""
+        design, weight = data.design(self.predictors), self.weight_of(data)
+        _, slope, curve = self.units(self.outcome_of(data), self.eta(data, fit["theta"]))
         if weight is not None:
             slope, curve = slope * weight, curve * weight
         if self.robust == "HC3":
             slope = slope / (1.0 - curve * np.einsum("ij,ij->i", design @ fit["inverse"], design))
-        return {"meat": design.T @ (design * (slope * slope)[:, None])}
+        return design.T @ (design * (slope * slope)[:, None])
 
     def combine_robust(self, state: State, total: Update) -> State | Done:
         fit = Fit(**state["fit"])

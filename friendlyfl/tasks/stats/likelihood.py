@@ -154,10 +154,12 @@ class Likelihood(Task):
     # Stage fit: one evaluation a round, first of the null model, then of the whole one.
 
     def local_fit(self, data: Table, state: State) -> Update:
-        view = View(data, self.predictors, Basis.from_state(state["basis"]))
-        with np.errstate(all="ignore"):
-            loglik, score, info, *more = self.rows(view, state["search"]["theta"])
-        update = {"loglik": loglik, "score": score, "info": info, **(more[0] if more else {})}
+        update: Update = {}
+        for view in View.blocks(data, self.predictors, Basis.from_state(state["basis"])):
+            with np.errstate(all="ignore"):
+                loglik, score, info, *more = self.rows(view, state["search"]["theta"])
+                sums = {"loglik": loglik, "score": score, "info": info, **(more[0] if more else {})}
+                update = {key: update.get(key, 0.0) + value for key, value in sums.items()}
         if all(
             (np.abs(value) < RING_MAGNITUDE).all() for value in update.values()
         ):  # and neither NaN nor inf

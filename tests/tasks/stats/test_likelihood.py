@@ -169,3 +169,15 @@ def test_large_values_stay_within_what_can_be_added():
     )
     plain = simulate(Poisson, spread(TABLE, 2), rules="off", outcome="visits", predictors=["dose"])
     assert column(result, "statistic") == pytest.approx(column(plain, "statistic"), rel=1e-9)
+
+
+def test_more_rows_than_a_block_are_summed_in_blocks():
+    many = pd.concat([TABLE] * 25, ignore_index=True)  # 5,000 rows
+    result = simulate(
+        Poisson, [many], rules="off", outcome="visits", predictors=["age", "dose"], robust="HC0"
+    )
+    once = simulate(Poisson, [TABLE], rules="off", outcome="visits", predictors=["age", "dose"], robust="HC0")
+    assert column(result, "estimate") == pytest.approx(column(once, "estimate"), rel=1e-9)
+    for key in ("se", "se_robust"):
+        assert column(result, key) * 5 == pytest.approx(column(once, key), rel=1e-9)
+    assert result.statistics["loglik"] == pytest.approx(25 * once.statistics["loglik"], rel=1e-12)
