@@ -13,14 +13,24 @@ from typing import Any
 from django.utils import timezone
 
 from friendlyfl.controller import here, members, plans, runs
-from friendlyfl.controller.models import Approval, LogLine, Plan, Project, Result, Run, SiteProgress
+from friendlyfl.controller.models import (
+    PARTICIPANT,
+    Approval,
+    LogLine,
+    Plan,
+    Project,
+    Result,
+    Run,
+    SiteProgress,
+)
+from friendlyfl.core import moment
 from friendlyfl.core import run as core_run
 from friendlyfl.core import seat as core_seat
 from friendlyfl.core.errors import WireError
 from friendlyfl.core.limits import STATE_BYTES, TEXT_BYTES
 from friendlyfl.core.troubles import known
 from friendlyfl.wire.codec import decode
-from friendlyfl.wire.message import Context
+from friendlyfl.wire.message import TYPES, Context
 
 
 class EarlyPost(Exception):
@@ -44,20 +54,24 @@ class Place:
     round: int
 
 
-def check_moment(ctx: Context, run: Run | None) -> None:
-    """Post of a run that is unknown here, or for a seat that is not ready yet, waits unopened."""
-    if ctx.run is None or ctx.type == "run-invite":
+def check_moment(ctx: Context, project: Project, run: Run | None) -> None:
+    """Post that may become good in a moment waits unopened; post that never can is refused. See core.moment."""
+    if TYPES[ctx.type].senders == {PARTICIPANT} and not project.coordinates:
+        raise WireError(
+            "role", "A hospital that takes part has nothing to say to another one. Its message was put aside."
+        )
+    if ctx.run is None or ctx.type == "receipt":
         return
-    if run is None:
-        raise EarlyPost
-    if ctx.type in ("state", "result") and runs.fold(run, runs.SEAT).state in ("", "standby", "preparing"):
-        raise EarlyPost
-    if ctx.type in ("update", "trouble", "progress"):
+    if project.coordinates:
+        if run is None:
+            raise WireError("unknown_run", "A message belongs to a run that this hospital never started.")
         machine = runs.fold(run, runs.RUN)
-        if (ctx.step, ctx.round) > (machine.step, machine.round):
-            raise WireError(
-                "unknown_round", "A message answers a round that was never sent. It was put aside."
-            )
+        in_time = moment.fits_run(machine, ctx.type, ctx.sender, ctx.step, ctx.round)
+    else:
+        seat = runs.fold(run, runs.SEAT) if run else core_seat.Seat()
+        in_time = moment.fits_seat(seat, ctx.type, ctx.step, ctx.round)
+    if not in_time:
+        raise EarlyPost
 
 
 def is_over(run: Run) -> bool:

@@ -9,24 +9,28 @@ handlers'. No network here: the blob is handed in as a function, and post made u
 yet is early.
 """
 
+import logging
 import os
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from django.db import transaction
+from django.db import InterfaceError as DatabaseClosed
+from django.db import OperationalError, transaction
 
 from friendlyfl.client.answers import InboxMessage
 from friendlyfl.controller import handlers, here, members
 from friendlyfl.controller.handlers import EarlyPost
 from friendlyfl.controller.models import HeldPost, Project, Run, Slot
-from friendlyfl.core.errors import WireError
+from friendlyfl.core.errors import FriendlyError, WireError
 from friendlyfl.core.faults import faultpoint
 from friendlyfl.wire import trust
 from friendlyfl.wire.canonical import b64, unb64
 from friendlyfl.wire.message import TYPES, Envelope, check_place, envelope_digest, slot_of
 from friendlyfl.wire.seal import Incoming, open_envelope, unseal
+
+log = logging.getLogger("friendlyfl.inbox")
 
 
 @dataclass(frozen=True)
@@ -47,10 +51,23 @@ def receive(message: InboxMessage, open_blob: Callable[[], BinaryIO]) -> Outcome
         _hold(message, "early")
         return Outcome("early", needs=early.needs)
     except WireError as error:
-        _hold(message, "refused", error.code, error.message)
-        return Outcome("refused", error.code, error.message)
+        return _refuse(message, error.code, error.message)
+    except (FriendlyError, OSError, OperationalError, DatabaseClosed, MemoryError):
+        raise  # this machine's or the line's trouble, not the post's: it is asked for again
+    except Exception:
+        # A check is missing. The post is kept, and what follows it is not made to wait for a repair.
+        log.exception("post of %s could not be taken", message.sender)
+        return _refuse(
+            message, "unreadable", "A message could not be read by this version. It was put aside."
+        )
     HeldPost.objects.filter(rs_id=message.id, state="early").delete()
     return Outcome("taken")
+
+
+def _refuse(message: InboxMessage, code: str, sentence: str) -> Outcome:
+    if not HeldPost.objects.filter(rs_id=message.id, state="early").exists():
+        _hold(message, "refused", code, sentence)  # else a good copy is kept already
+    return Outcome("refused", code, sentence)
 
 
 def _take(message: InboxMessage, open_blob: Callable[[], BinaryIO]) -> None:
@@ -62,7 +79,7 @@ def _take(message: InboxMessage, open_blob: Callable[[], BinaryIO]) -> None:
     digest = envelope_digest(incoming.envelope)
     if not _slot_is_free(envelope, digest):  # 5
         return
-    handlers.check_moment(envelope.ctx, run)  # 4
+    handlers.check_moment(envelope.ctx, project, run)  # 4
     if run is not None and handlers.is_over(run):
         return  # post for a finished run changes nothing; its key may be gone
     content = _open(incoming, envelope, open_blob)  # 7 to 11
@@ -82,7 +99,11 @@ def _place(envelope: Envelope) -> tuple[Project, Run | None]:
     project = Project.objects.filter(uid=ctx.project).first()
     if project is None:
         raise WireError("unknown_project", "A message belongs to a project that this hospital does not know.")
+    if project.state == "closed" and not project.coordinates:
+        raise WireError("left_project", f"A message belongs to {project.name}, which this hospital has left.")
     run = Run.objects.select_related("project", "plan").filter(uid=ctx.run).first() if ctx.run else None
+    if run is not None and run.project_id != project.pk:
+        raise WireError("other_project", "A message names a run of another project. It was put aside.")
     if ctx.epoch > project.epoch:
         raise EarlyPost(needs=project.uid)
     manifest, sha256 = members.at_epoch(project, run.epoch if run else ctx.epoch)
@@ -95,6 +116,11 @@ def _place(envelope: Envelope) -> tuple[Project, Run | None]:
             f"The key of {members.name_of(ctx.sender)} is not the one in the member list. Its post is put aside. "
             "Call them and compare the safety number.",
             who="the site-admin",
+        )
+    if ctx.card != members.card_sha256(ctx.sender):
+        raise WireError(
+            "unknown_card",
+            f"A message of {members.name_of(ctx.sender)} names another key card than the one held here.",
         )
     return project, run
 

@@ -31,6 +31,12 @@ def card_of(site: str) -> Card:
     return _checked_card(json.dumps(peer.card), peer.fingerprint, site)
 
 
+def card_sha256(site: str) -> str:
+    """The hash by which a site's post names its standing card."""
+    signed = here.keys().signed_card if site == here.site() else SignedCard.from_json(_peer(site).card)
+    return signed.sha256
+
+
 def _peer(site: str) -> Peer:
     peer = Peer.objects.filter(site=site).first()
     if peer is None:
