@@ -1,26 +1,46 @@
 """`friendlyfl dataset`: tables that stay in this hospital."""
 
-import json
-from pathlib import Path
+from shlex import quote
 
 import click
 
-from friendlyfl.cli.opening import json_option, me, of_site, project_option, show_json, table
+from friendlyfl.cli.opening import (
+    Group,
+    example,
+    json_option,
+    me,
+    of_site,
+    project_option,
+    read_json_file,
+    show_json,
+    table,
+    the_project,
+)
 
 
-@click.group()
+@click.group(cls=Group)
 def dataset() -> None:
     """Tables that stay in this hospital, and which of them serves which project."""
 
 
-@dataset.command()
+@dataset.command(epilog=example("friendlyfl dataset add patients /data/patients.csv --missing NA,-9"))
 @of_site
 @click.argument("name")
 @click.argument("path", type=click.Path())
-@click.option("--missing", default="", help="Codes that mean 'no value', with commas: NA,-9,.")
+@click.option(
+    "--missing",
+    default="",
+    show_default=False,
+    metavar="CODES",
+    help="What means 'no value' beside an empty cell, with commas: NA,-9",
+)
 @json_option
 def add(name: str, path: str, missing: str, as_json: bool) -> None:
-    """Register the CSV file PATH as NAME. It is read here and stays where it is."""
+    """Register a CSV file; it stays where it is.
+
+    PATH is read here, and what was guessed of it (separator, decimal comma, types) is shown. NAME is what this
+    hospital calls the table. Nothing is copied and nothing is sent.
+    """
     from friendlyfl.controller import actions
 
     codes = tuple(code for code in missing.split(",") if code)
@@ -50,6 +70,7 @@ def list_(as_json: bool) -> None:
         {
             "name": row.name,
             "rows": row.rows,
+            "added": row.added_at,
             "serves": ", ".join(Project.objects.filter(dataset=row).values_list("name", flat=True)),
             "path": row.path,
         }
@@ -58,68 +79,87 @@ def list_(as_json: bool) -> None:
     if as_json:
         show_json(rows)
         return
-    empty = "No datasets yet. A dataset is a table that stays in this hospital. Add one: friendlyfl dataset add NAME FILE"
-    table("Datasets", ["name", "rows", "serves", "path"], [list(row.values()) for row in rows], empty)
+    empty = (
+        "No datasets yet. A dataset is a table that stays in this hospital. Add one: "
+        "friendlyfl dataset add NAME FILE"
+    )
+    shown = [[row["name"], row["rows"], row["serves"] or "no project yet", row["path"]] for row in rows]
+    table("Datasets", ["name", "rows", "serves", "path"], shown, empty)
 
 
 @dataset.command()
 @of_site
 @click.argument("name")
 def remove(name: str) -> None:
-    """Forget the dataset NAME. The file stays."""
+    """Forget a dataset; its file stays.
+
+    NAME is the dataset's name: friendlyfl dataset list
+    """
     from friendlyfl.controller import actions
 
     actions.remove_dataset(me(), actions.find.dataset(name))
     click.echo(f"{name} is forgotten; its file was not touched.")
 
 
-@dataset.command()
+@dataset.command(epilog=example('friendlyfl dataset use patients -p "Who sees a doctor"'))
 @of_site
 @click.argument("name")
 @project_option
-def use(name: str, project: str) -> None:
-    """Let the dataset NAME serve a project."""
+def use(name: str, project: str | None) -> None:
+    """Choose the dataset that serves a project.
+
+    NAME is the dataset's name. It can be changed whenever no run is under way.
+    """
     from friendlyfl.controller import actions
 
-    row = actions.find.project(project)
+    row = the_project(project)
     actions.use_dataset(me(), row, actions.find.dataset(name))
     click.echo(f"{name} serves {row.name}.")
 
 
-@dataset.command("map")
+@dataset.command("map", epilog=example('friendlyfl dataset map --file mapping.json -p "Who sees a doctor"'))
 @of_site
 @project_option
 @click.option(
-    "--file", "path", required=True, type=click.Path(dir_okay=False), help="JSON file: see docs/operations.md"
+    "--file",
+    "path",
+    required=True,
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="JSON file; its form stands in docs/operations.md.",
 )
-def map_(project: str, path: str) -> None:
-    """Say how this hospital's columns become the project's dictionary. The mapping stays here."""
-    from friendlyfl.controller import actions
-    from friendlyfl.core.errors import UsageError
+def map_(project: str | None, path: str) -> None:
+    """Map this hospital's columns onto the dictionary.
 
-    try:
-        mapping = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError("mapping_file", f"{path} cannot be read as JSON.") from error
-    row = actions.map_columns(me(), actions.find.project(project), mapping)
-    click.echo(f"Mapped, version {row.version}.")
+    Other names, codes and units become the project's. A mapping stays here, and an older version is kept. Without
+    one, the columns must have the dictionary's names.
+    """
+    from friendlyfl.controller import actions
+
+    found = the_project(project)
+    row = actions.map_columns(me(), found, read_json_file(path))
+    click.echo(f"Mapped, version {row.version}. Next: friendlyfl dataset check -p {quote(found.name)}")
 
 
 @dataset.command()
 @of_site
 @project_option
 @json_option
-def check(project: str, as_json: bool) -> None:
-    """Check this hospital's data against the project's plan, before anything is approved or sent."""
+def check(project: str | None, as_json: bool) -> None:
+    """Check the data against a project's plan.
+
+    Do it before you approve: what does not fit is named with its rows and column, here only. Nothing is sent.
+    """
     from friendlyfl.controller import actions
 
-    row = actions.find.project(project)
+    row = the_project(project)
     problems = actions.check_dataset(row, actions.current_plan(row))
     if as_json:
         show_json(problems)
     elif problems:
         for problem in problems:
-            click.echo(f"Step {problem['step']}: {problem['sentence']}")
+            place = f"Step {problem['step']}: " if problem["step"] else ""
+            click.echo(place + problem["sentence"])
     else:
         click.echo("The data fit the plan, and this hospital's rules allow it.")
     if problems:

@@ -1,5 +1,6 @@
 """Records of a site put into plain dicts for the command line: what a person there may see, and nothing else."""
 
+from shlex import quote
 from typing import Any
 
 from friendlyfl.controller import here, members, plans
@@ -66,5 +67,5 @@ def _plan_words(project: Project, plan: Plan | None) -> str:
         return f"proposed, {plan.sha256[:12]}"
     word = plan.approvals.filter(site=here.site()).last()
     if word is None:
-        return f"waits for you: friendlyfl plan show -p '{project.name}'"
+        return f"waits for you: friendlyfl plan show -p {quote(project.name)}"
     return f"{'approved' if word.approved else 'declined'} by {word.person}, {plan.sha256[:12]}"

@@ -6,16 +6,28 @@ from pathlib import Path
 
 import click
 
-from friendlyfl.cli.opening import json_option, of_site, show_json
+from friendlyfl.cli.opening import example, json_option, of_site, show_json
 
 
-@click.command()
+@click.command(
+    epilog=example("friendlyfl ledger", "friendlyfl ledger --check", "friendlyfl ledger --csv ledger.csv")
+)
 @of_site
-@click.option("--csv", "csv_path", type=click.Path(dir_okay=False), help="Write every line to a CSV file.")
-@click.option("--check", is_flag=True, help="Recompute the hashes and say whether the chain is unbroken.")
+@click.option(
+    "--csv",
+    "csv_path",
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="Write every line to a CSV file.",
+)
+@click.option("--check", is_flag=True, help="Compute all hashes again and say whether any line was changed.")
 @json_option
 def ledger(csv_path: str | None, check: bool, as_json: bool) -> None:
-    """Everything that ever left this hospital, line by line; refusals stand there too."""
+    """Show everything that ever left this hospital.
+
+    One line for each message: when, what kind, how much, in words. Refusals stand there too ("nothing was sent"). Each
+    line holds the hash of the one before, so that a change or a gap shows.
+    """
     from friendlyfl.controller import actions
 
     lines, breaks = actions.export_ledger()

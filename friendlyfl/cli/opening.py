@@ -1,23 +1,54 @@
-"""What the commands of a site share: the --home option, who acts, JSON or words, and waiting with a progress bar."""
+"""What the commands share: groups that know the nearest name, the --home option, who acts, JSON or words, tables."""
 
+import difflib
 import functools
 import getpass
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
     from friendlyfl.controller.actions import Actor
+    from friendlyfl.controller.models import Project
 
 home_option = click.option(
     "--home",
     type=click.Path(file_okay=False),
-    help="Folder of the site. Without it: FRIENDLYFL_HOME, else your data folder.",
+    metavar="FOLDER",
+    help="The site's folder; without it FRIENDLYFL_HOME, else your data folder.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of words.")
-project_option = click.option("--project", "-p", required=True, help="Name or uid of the project.")
+project_option = click.option(
+    "--project", "-p", metavar="NAME", help="Name or uid of the project; the only one need not be named."
+)
+
+
+class Group(click.Group):
+    """A group of commands that suggests the nearest one when it does not know what was typed."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        typed, known = args[0], self.list_commands(ctx)
+        if typed not in known and not typed.startswith("-"):
+            near = difflib.get_close_matches(typed, known, n=1, cutoff=0.5)
+            hint = (
+                f"Did you mean: {ctx.command_path} {near[0]}" if near else f"There are: {', '.join(known)}."
+            )
+            raise NoCommand(f"There is no command “{ctx.command_path} {typed}”. {hint}")
+        return super().resolve_command(ctx, args)
+
+
+class NoCommand(click.UsageError):
+    """Nothing is called so; the sentence names what is."""
+
+
+def example(*lines: str) -> str:
+    """The end of a command's help: lines as they may be typed."""
+    return "\n".join(["\b", "Examples:" if len(lines) > 1 else "Example:", *(f"  {line}" for line in lines)])
 
 
 def of_site(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -39,6 +70,31 @@ def me() -> "Actor":
     from friendlyfl.controller.actions import Actor
 
     return Actor(getpass.getuser(), "site-admin")
+
+
+def the_project(text: str | None) -> "Project":
+    """The project that was named; without a name the only one that is not closed.
+
+    Raises NotFoundError, or UsageError when it must be named.
+    """
+    from friendlyfl.controller import actions
+    from friendlyfl.controller.models import Project
+    from friendlyfl.core.errors import NotFoundError, UsageError
+
+    if text is not None:
+        return actions.find.project(text)
+    rows = list(Project.objects.exclude(state="closed").order_by("name")[:20])
+    if len(rows) == 1:
+        return rows[0]
+    if rows:
+        names = ", ".join(f"“{row.name}”" for row in rows)
+        raise UsageError("which_project", f"Say which project you mean with -p NAME. There are: {names}.")
+    raise NotFoundError("no_project", NO_PROJECTS)
+
+
+NO_PROJECTS = (
+    "No projects yet. Start one: friendlyfl project create NAME, or join one: friendlyfl project join CODE"
+)
 
 
 def show_json(value: Any) -> None:
@@ -67,6 +123,25 @@ def table(title: str, columns: list[str], rows: list[list[Any]], empty: str) -> 
     for row in rows:
         shown.add_row(*("" if cell is None else str(cell) for cell in row))
     Console().print(shown)
+
+
+def read_json_file(path: str) -> Any:
+    """What a person wrote in a JSON file.
+
+    Raises UsageError that says where it stops being JSON.
+    """
+    from friendlyfl.core.errors import UsageError
+
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise UsageError("file", f"The file {path} cannot be read: {why}.") from error
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}"
+        raise UsageError("json", f"The file {path} is not JSON: {error.msg.lower()} at {place}.") from error
+    except ValueError as error:
+        raise UsageError("json", f"The file {path} is not a JSON file in UTF-8.") from error
 
 
 def parameters(pairs: tuple[str, ...]) -> dict[str, str]:

@@ -1,38 +1,54 @@
 """`friendlyfl plan`: draft and propose (coordinator), read and decide (participant)."""
 
-import json
-from pathlib import Path
 from typing import Any
 
 import click
 
-from friendlyfl.cli.opening import json_option, me, of_site, parameters, project_option, show_json, table
+from friendlyfl.cli.opening import (
+    Group,
+    example,
+    json_option,
+    me,
+    of_site,
+    parameters,
+    project_option,
+    read_json_file,
+    show_json,
+    table,
+    the_project,
+)
 
 
-@click.group()
+@click.group(cls=Group)
 def plan() -> None:
-    """The plan of a project: its steps, dictionary and rules, and each hospital's word on it."""
+    """The plan of a project: steps, dictionary, rules.
+
+    The coordinator drafts and proposes it; each hospital reads it, and approves or declines. Nothing is computed
+    before.
+    """
 
 
-@plan.command("dictionary")
+@plan.command("dictionary", epilog=example("friendlyfl plan dictionary --file dictionary.json"))
 @of_site
 @project_option
 @click.option(
-    "--file", "path", type=click.Path(dir_okay=False), help="JSON file of the data dictionary to agree on."
+    "--file",
+    "path",
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="JSON file with the data dictionary to agree on.",
 )
 @json_option
-def dictionary(project: str, path: str | None, as_json: bool) -> None:
-    """Show or set the data dictionary: columns, types, levels, units, ranges."""
-    from friendlyfl.controller import actions
-    from friendlyfl.core.errors import UsageError
+def dictionary(project: str | None, path: str | None, as_json: bool) -> None:
+    """Show or set the columns: types, levels, units, ranges.
 
-    row = actions.find.project(project)
+    This is the data dictionary: what each column means in every hospital.
+    """
+    from friendlyfl.controller import actions
+
+    row = the_project(project)
     if path:
-        try:
-            wish = json.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise UsageError("dictionary_file", f"{path} cannot be read as JSON.") from error
-        actions.set_dictionary(me(), row, wish)
+        actions.set_dictionary(me(), row, read_json_file(path))
     if as_json:
         show_json(row.dictionary)
         return
@@ -40,7 +56,7 @@ def dictionary(project: str, path: str | None, as_json: bool) -> None:
         [
             name,
             entry.get("type"),
-            ", ".join(entry.get("levels", [])) or entry.get("range", ""),
+            ", ".join(entry.get("levels", [])) or _range(entry.get("range")),
             entry.get("unit", ""),
         ]
         for name, entry in row.dictionary.items()
@@ -49,29 +65,77 @@ def dictionary(project: str, path: str | None, as_json: bool) -> None:
         "Data dictionary",
         ["column", "type", "levels or range", "unit"],
         rows,
-        "No dictionary yet: --file dictionary.json",
+        "No data dictionary yet. Agree on one: friendlyfl plan dictionary --file dictionary.json",
     )
+
+
+def _range(bounds: list[Any] | None) -> str:
+    return "" if not bounds else f"{_number(bounds[0])} to {_number(bounds[1])}"
+
+
+def _number(value: Any) -> str:
+    return "…" if value is None else f"{value:g}"
+
+
+@plan.command(
+    epilog=example(
+        "friendlyfl plan add table_one --set variables=age,female",
+        "friendlyfl plan add logistic_regression --set outcome=visited --set predictors=age,female",
+    )
+)
+@of_site
+@click.argument("task")
+@project_option
+@click.option(
+    "--set", "pairs", multiple=True, metavar="NAME=VALUE", help="A parameter of the task; lists with commas."
+)
+@click.option("--title", default="", show_default=False, help="What to call this step.")
+def add(task: str, project: str | None, pairs: tuple[str, ...], title: str) -> None:
+    """Add a step at the end of the draft.
+
+    TASK is a kind of analysis: friendlyfl tasks
+    """
+    from friendlyfl.controller import actions
+
+    step = actions.add_step(me(), the_project(project), task, parameters(pairs), title=title)
+    click.echo(f"Step {step.seq}: {step.title}. Next: friendlyfl plan propose")
 
 
 @plan.command()
 @of_site
-@click.argument("task")
 @project_option
-@click.option("--set", "pairs", multiple=True, metavar="NAME=VALUE", help="A parameter; lists with commas.")
-@click.option("--title", default="", help="What to call this step.")
-def add(task: str, project: str, pairs: tuple[str, ...], title: str) -> None:
-    """Add TASK (see: friendlyfl tasks) as the last step."""
-    from friendlyfl.controller import actions
+@json_option
+def draft(project: str | None, as_json: bool) -> None:
+    """List the steps as drafted, proposed or not."""
+    row = the_project(project)
+    steps = [
+        {"step": step.seq, "task": f"{step.task} {step.version}", "title": step.title, "set": step.parameters}
+        for step in row.steps.all()
+    ]
+    if as_json:
+        show_json(steps)
+        return
+    shown = [[step["step"], step["task"], step["title"], _chosen(step["set"])] for step in steps]
+    table(
+        f"Draft of {row.name}",
+        ["step", "task", "title", "parameters"],
+        shown,
+        "No step yet. See which there are: friendlyfl tasks. Then: friendlyfl plan add TASK --set NAME=VALUE",
+    )
 
-    step = actions.add_step(me(), actions.find.project(project), task, parameters(pairs), title=title)
-    click.echo(f"Step {step.seq}: {step.title}. Next: friendlyfl plan propose")
+
+def _chosen(parameters: dict[str, Any]) -> str:
+    from friendlyfl.cli.request import text_of
+
+    return "\n".join(
+        f"{name}={text_of(value)}" for name, value in parameters.items() if value not in (None, "", [])
+    )
 
 
-def _step(project: str, number: int) -> Any:
-    from friendlyfl.controller import actions
+def _step(project: str | None, number: int) -> Any:
     from friendlyfl.core.errors import NotFoundError
 
-    row = actions.find.project(project)
+    row = the_project(project)
     step = row.steps.filter(seq=number).first()
     if step is None:
         raise NotFoundError("no_step", f"The plan of {row.name} has no step {number}.")
@@ -83,10 +147,13 @@ def _step(project: str, number: int) -> Any:
 @click.argument("number", type=int)
 @project_option
 @click.option(
-    "--set", "pairs", multiple=True, required=True, metavar="NAME=VALUE", help="A parameter to change."
+    "--set", "pairs", multiple=True, required=True, metavar="NAME=VALUE", help="A parameter; others stay."
 )
-def change(number: int, project: str, pairs: tuple[str, ...]) -> None:
-    """Choose other parameters for step NUMBER."""
+def change(number: int, project: str | None, pairs: tuple[str, ...]) -> None:
+    """Choose other parameters for a step.
+
+    NUMBER is the step's place in the draft: friendlyfl plan draft
+    """
     from friendlyfl.controller import actions
 
     actions.change_step(me(), _step(project, number), parameters(pairs))
@@ -96,46 +163,65 @@ def change(number: int, project: str, pairs: tuple[str, ...]) -> None:
 @plan.command()
 @of_site
 @click.argument("number", type=int)
-@click.option("--by", "places", type=int, required=True, help="Places: -1 is one up, 1 is one down.")
+@click.option("--by", "places", type=int, required=True, help="How far: -1 is one up, 1 is one down.")
 @project_option
-def move(number: int, places: int, project: str) -> None:
-    """Move step NUMBER up or down."""
+def move(number: int, places: int, project: str | None) -> None:
+    """Move a step up or down in the draft.
+
+    NUMBER is the step's place now.
+    """
     from friendlyfl.controller import actions
 
     actions.move_step(me(), _step(project, number), places)
-    click.echo("Moved.")
+    click.echo("Moved. Propose the plan again: friendlyfl plan propose")
 
 
 @plan.command()
 @of_site
 @click.argument("number", type=int)
 @project_option
-def remove(number: int, project: str) -> None:
-    """Take step NUMBER out of the draft."""
+def remove(number: int, project: str | None) -> None:
+    """Take a step out of the draft.
+
+    NUMBER is the step's place; the later ones move up.
+    """
     from friendlyfl.controller import actions
 
     actions.remove_step(me(), _step(project, number))
-    click.echo(f"Step {number} is out of the draft.")
+    click.echo(f"Step {number} is out of the draft. Propose the plan again: friendlyfl plan propose")
 
 
-@plan.command("rules")
+@plan.command("rules", epilog=example("friendlyfl plan rules --set quorum=3 --set round_deadline=600"))
 @of_site
 @project_option
-@click.option(
-    "--set", "pairs", multiple=True, metavar="NAME=VALUE", help="quorum, round_deadline (seconds), ..."
-)
+@click.option("--set", "pairs", multiple=True, metavar="NAME=VALUE", help="Change a rule, such as quorum=3.")
 @json_option
-def rules(project: str, pairs: tuple[str, ...], as_json: bool) -> None:
-    """Show or change the run's rules: quorum, deadlines, whether the Result is shared."""
+def rules(project: str | None, pairs: tuple[str, ...], as_json: bool) -> None:
+    """Show or change quorum, deadlines and what is shared.
+
+    Deadlines are in seconds; quorum 0 means every hospital of the plan.
+    """
     from friendlyfl.controller import actions, plans
 
-    row = actions.find.project(project)
+    row = the_project(project)
     changes = {name: _value(text) for name, text in parameters(pairs).items()}
     found = actions.set_rules(me(), row, changes) if changes else {**plans.RULES, **row.rules}
     if as_json:
         show_json(found)
     else:
-        table("Rules of the run", ["rule", "value"], [[name, value] for name, value in found.items()], "")
+        rows = [[name, value, RULES.get(name, "")] for name, value in found.items()]
+        table("Rules of the run", ["rule", "value", "meaning"], rows, "")
+
+
+RULES = {
+    "quorum": "hospitals that must answer; 0 means all",
+    "prepare_deadline": "seconds to check the data",
+    "round_deadline": "seconds for a round",
+    "late": "what becomes of a late answer",
+    "secure_sum": "only the sum over hospitals can be read",
+    "share_result": "participants get the Result",
+    "coordinator_data": "the coordinator brings data of its own",
+}
 
 
 def _value(text: str) -> object:
@@ -151,16 +237,19 @@ def _value(text: str) -> object:
 @of_site
 @project_option
 @json_option
-def propose(project: str, as_json: bool) -> None:
-    """Send the plan to every hospital for approval. A later change needs new approvals."""
+def propose(project: str | None, as_json: bool) -> None:
+    """Send the draft to every hospital for approval.
+
+    A later change, of the plan or of the list of hospitals, needs to be proposed and approved again.
+    """
     from friendlyfl.controller import actions
 
-    row = actions.propose_plan(me(), actions.find.project(project))
+    row = actions.propose_plan(me(), the_project(project))
     if as_json:
         show_json({"plan": row.sha256, "epoch": row.epoch})
     else:
         click.echo(
-            f"Plan {row.sha256[:12]} is on its way. When the hospitals have approved: friendlyfl run start"
+            f"Plan {row.sha256[:12]} is proposed. Who has approved: friendlyfl project show. Then: friendlyfl run start"
         )
 
 
@@ -168,12 +257,15 @@ def propose(project: str, as_json: bool) -> None:
 @of_site
 @project_option
 @json_option
-def show(project: str, as_json: bool) -> None:
-    """Read the plan that waits for approval: who asks, what will be computed, what leaves this hospital."""
+def show(project: str | None, as_json: bool) -> None:
+    """Read the proposed plan before you decide.
+
+    It says who asks and what for, what will be computed, and what would leave this hospital, how often, to whom.
+    """
     from friendlyfl.cli.request import describe_request, show_request
     from friendlyfl.controller import actions
 
-    row = actions.find.project(project)
+    row = the_project(project)
     seen = describe_request(row, actions.current_plan(row))
     if as_json:
         show_json(seen)
@@ -184,26 +276,32 @@ def show(project: str, as_json: bool) -> None:
 @plan.command()
 @of_site
 @project_option
-def approve(project: str) -> None:
-    """Say yes to the plan: this hospital computes what it says, when the coordinator starts a run."""
+def approve(project: str | None) -> None:
+    """Say yes: this hospital computes what the plan says.
+
+    Read it first (friendlyfl plan show) and check your data (friendlyfl dataset check). It is computed whenever the
+    coordinator starts a run, until you take the word back with friendlyfl plan revoke.
+    """
     from friendlyfl.controller import actions
 
-    row = actions.find.project(project)
+    row = the_project(project)
     word = actions.approve(me(), row)
     click.echo(f"Approved: plan {word.plan.sha256[:12]} of {row.name}.")
 
 
-@plan.command()
+@plan.command(epilog=example('friendlyfl plan decline --reason "Our ethics board has not answered yet."'))
 @of_site
 @project_option
 @click.option(
-    "--reason", prompt="Reason (the coordinator reads it)", help="Why not; the coordinator reads it."
+    "--reason",
+    prompt="Reason (the coordinator reads it)",
+    help="Why not; the coordinator reads it. Asked for if not given.",
 )
-def decline(project: str, reason: str) -> None:
-    """Say no to the plan. Nothing is computed or sent."""
+def decline(project: str | None, reason: str) -> None:
+    """Say no: nothing is computed or sent."""
     from friendlyfl.controller import actions
 
-    row = actions.find.project(project)
+    row = the_project(project)
     actions.decline(me(), row, reason)
     click.echo(f"Declined. {row.name} computes nothing here.")
 
@@ -211,9 +309,9 @@ def decline(project: str, reason: str) -> None:
 @plan.command()
 @of_site
 @project_option
-def revoke(project: str) -> None:
-    """Take the approval back, for runs to come."""
+def revoke(project: str | None) -> None:
+    """Take an approval back, for runs to come."""
     from friendlyfl.controller import actions
 
-    actions.revoke_approval(me(), actions.find.project(project))
+    actions.revoke_approval(me(), the_project(project))
     click.echo("The approval is taken back.")

@@ -1,31 +1,56 @@
 """`friendlyfl project`: start a question, invite hospitals, join, compare keys."""
 
 import contextlib
+from shlex import quote
 
 import click
 
-from friendlyfl.cli.opening import json_option, me, of_site, project_option, show_json, table
+from friendlyfl.cli.opening import (
+    NO_PROJECTS,
+    Group,
+    example,
+    json_option,
+    me,
+    of_site,
+    project_option,
+    say,
+    show_json,
+    table,
+    the_project,
+)
 
 
-@click.group()
+@click.group(cls=Group)
 def project() -> None:
-    """Projects: start a question, invite hospitals, join with a code, compare keys."""
+    """Projects: a question that several hospitals work on.
+
+    The hospital that starts one coordinates it, invites the others with one-time codes, and accepts them.
+    """
 
 
-@project.command()
+@project.command(
+    epilog=example(
+        'friendlyfl project create "Who sees a doctor" --purpose "Does the share they pay matter?"'
+    )
+)
 @of_site
 @click.argument("name")
-@click.option("--purpose", default="", help="The question, in words for the other hospitals.")
+@click.option(
+    "--purpose", default="", show_default=False, help="The question, in words for the other hospitals."
+)
 @json_option
 def create(name: str, purpose: str, as_json: bool) -> None:
-    """Start a project that this hospital coordinates."""
+    """Start a project that this hospital coordinates.
+
+    NAME is what every hospital of the project will see.
+    """
     from friendlyfl.controller import actions
 
     row = actions.create_project(me(), name, purpose)
     if as_json:
         show_json({"uid": row.uid, "name": row.name})
     else:
-        click.echo(f"{row.name} is there. Next: friendlyfl project invite HOSPITAL --project '{row.name}'")
+        click.echo(f"{row.name} is there. Next: friendlyfl project invite HOSPITAL -p {quote(row.name)}")
 
 
 @project.command("list")
@@ -42,26 +67,30 @@ def list_(as_json: bool) -> None:
     if as_json:
         show_json(rows)
         return
-    empty = "No projects yet. Start one: friendlyfl project create NAME, or join one: friendlyfl project join"
-    table("Projects", ["name", "role", "state", "uid"], [list(row.values()) for row in rows], empty)
+    shown = [[row["name"], row["role"], row["state"], row["uid"][:8]] for row in rows]
+    table("Projects", ["name", "role", "state", "uid begins"], shown, NO_PROJECTS)
 
 
-@project.command()
+@project.command(epilog=example("friendlyfl project invite Northfield"))
 @of_site
 @click.argument("hospital")
 @project_option
 @json_option
-def invite(hospital: str, project: str, as_json: bool) -> None:
-    """Make a one-time code for HOSPITAL. Hand it over by mail, paper or telephone, not through the router."""
+def invite(hospital: str, project: str | None, as_json: bool) -> None:
+    """Make a one-time code for a hospital.
+
+    HOSPITAL is your note of whom the code is for. Hand it over by mail, paper or telephone.
+    """
     from friendlyfl.controller import actions
 
-    row = actions.invite_site(me(), actions.find.project(project), hospital)
+    row = actions.invite_site(me(), the_project(project), hospital)
     if as_json:
         show_json({"label": row.label, "code": row.code, "expires_at": row.expires_at})
     else:
         click.echo(
             f"Code for {hospital}, good until {row.expires_at:%d %B %Y}, for one use:\n\n  {row.code}\n"
         )
+        click.echo("There they type it after: friendlyfl project join")
 
 
 @project.command()
@@ -69,7 +98,10 @@ def invite(hospital: str, project: str, as_json: bool) -> None:
 @click.argument("code", required=False)
 @json_option
 def join(code: str | None, as_json: bool) -> None:
-    """Join a project with the invitation CODE (asked for if not given)."""
+    """Join a project with an invitation code.
+
+    CODE is asked for if it is not given. The coordinator's key must be the one in the code.
+    """
     from friendlyfl.controller import actions, members
 
     row = actions.join_project(me(), code or click.prompt("Invitation code"))
@@ -84,13 +116,16 @@ def join(code: str | None, as_json: bool) -> None:
 @of_site
 @project_option
 @json_option
-def show(project: str, as_json: bool) -> None:
-    """Show a project: who belongs to it (the coordinator) or this hospital's part, plan and runs."""
+def show(project: str | None, as_json: bool) -> None:
+    """Show a project: its hospitals, plan and runs.
+
+    The coordinator sees every hospital, a participant its own part. Who used a code and waits is shown here.
+    """
     from friendlyfl.cli.describe import describe_project
     from friendlyfl.controller import actions
     from friendlyfl.core.errors import UnreachableError
 
-    row = actions.find.project(project)
+    row = the_project(project)
     with contextlib.suppress(UnreachableError):
         if row.state == "joining":
             actions.refresh_joining(row)
@@ -108,29 +143,44 @@ def show(project: str, as_json: bool) -> None:
             [site["name"], site["role"], site["verified"] or "not compared yet", site["decision"]]
             for site in seen["sites"]
         ]
-        table("Hospitals", ["name", "role", "key verified by", "plan"], rows, "")
+        nobody = "This hospital is not a member yet."
+        table("Hospitals", ["name", "role", "key verified by", "plan"], rows, nobody)
+        if len(rows) < 2 and not seen["waiting"] and not seen["open_codes"]:
+            click.echo("Nobody has joined. Give each hospital a code: friendlyfl project invite HOSPITAL")
         for waiting in seen["waiting"]:
             click.echo(
-                f"{waiting['name']} used its code and waits: friendlyfl project accept '{waiting['name']}' -p '{row.name}'"
+                f"{waiting['name']} used its code and waits: "
+                f"friendlyfl project accept {quote(waiting['name'])} -p {quote(row.name)}"
             )
         for code in seen["open_codes"]:
             click.echo(f"The code for {code} was not used yet.")
     else:
-        click.echo(f"Coordinator: {seen['coordinator']}. One of {seen['hospitals']} hospitals.")
+        of = (
+            f" One of {seen['hospitals']} hospitals."
+            if seen["hospitals"]
+            else " Waiting to be accepted there."
+        )
+        click.echo(f"Coordinator: {seen['coordinator']}.{of}")
+        use = f"none chosen: friendlyfl dataset use NAME -p {quote(row.name)}"
+        click.echo(f"Dataset: {seen['dataset'] or use}")
     click.echo(f"Plan: {seen['plan']}")
     click.echo(f"Runs: {seen['runs']}")
 
 
-@project.command()
+@project.command(epilog=example("friendlyfl project accept Northfield"))
 @of_site
 @click.argument("hospital")
 @project_option
-def accept(hospital: str, project: str) -> None:
-    """Let HOSPITAL in, which used its code."""
+@json_option
+def accept(hospital: str, project: str | None, as_json: bool) -> None:
+    """Let a hospital in that used its code.
+
+    HOSPITAL is its name, its uid, or your note of whom the code was for.
+    """
     from friendlyfl.controller import actions
     from friendlyfl.core.errors import NotFoundError
 
-    row = actions.find.project(project)
+    row = the_project(project)
     actions.refresh_invitations(row)
     found = [
         waiting
@@ -142,9 +192,8 @@ def accept(hospital: str, project: str) -> None:
             "no_joiner", f"{hospital} has not used its code yet. See: friendlyfl project show"
         )
     peer = actions.accept_joiner(me(), row, found[0].site)
-    click.echo(
-        f"{peer.name} belongs to {row.name}. Compare keys: friendlyfl project safety-number '{peer.name}'"
-    )
+    words = f"{peer.name} belongs to {row.name}. Compare keys: friendlyfl project safety-number {quote(peer.name)}"
+    say(words, as_json, {"site": peer.site, "name": peer.name, "fingerprint": peer.fingerprint})
 
 
 @project.command("safety-number")
@@ -152,7 +201,10 @@ def accept(hospital: str, project: str) -> None:
 @click.argument("hospital")
 @json_option
 def safety_number(hospital: str, as_json: bool) -> None:
-    """Show the number that both hospitals see alike; compare it by telephone."""
+    """Show the number that both hospitals see alike.
+
+    Compare it with HOSPITAL by telephone, then note it with friendlyfl project verify.
+    """
     from friendlyfl.controller import actions
 
     peer = actions.find.peer(hospital)
@@ -162,14 +214,17 @@ def safety_number(hospital: str, as_json: bool) -> None:
         return
     click.echo(f"Read this to {peer.name} by telephone. Theirs must be the same:\n")
     click.echo(f"  {'  '.join(groups[:6])}\n  {'  '.join(groups[6:])}\n")
-    click.echo(f"If it is: friendlyfl project verify '{peer.name}'")
+    click.echo(f"If it is: friendlyfl project verify {quote(peer.name)}")
 
 
 @project.command()
 @of_site
 @click.argument("hospital")
 def verify(hospital: str) -> None:
-    """Note that you compared the safety number with HOSPITAL and it was the same."""
+    """Note that the safety number was the same.
+
+    HOSPITAL is whom you compared it with. Do it on the telephone, not by mail through the same network.
+    """
     from friendlyfl.controller import actions
 
     peer = actions.find.peer(hospital)
@@ -181,25 +236,30 @@ def verify(hospital: str) -> None:
 @of_site
 @click.argument("hospital")
 @project_option
-@click.confirmation_option(prompt="Take this hospital out of the project and out of every run under way?")
-def remove_site(hospital: str, project: str) -> None:
-    """Take HOSPITAL out of the project."""
+@click.confirmation_option(
+    prompt="Take this hospital out of the project and out of every run under way?", help="Do not ask."
+)
+def remove_site(hospital: str, project: str | None) -> None:
+    """Take a hospital out of the project.
+
+    HOSPITAL leaves every run under way and gets no more post. What it sent stays sent.
+    """
     from friendlyfl.controller import actions
 
     peer = actions.find.peer(hospital)
-    actions.remove_site(me(), actions.find.project(project), peer.site)
+    actions.remove_site(me(), the_project(project), peer.site)
     click.echo(f"{peer.name} gets no more post of this project.")
 
 
 @project.command()
 @of_site
 @project_option
-@click.confirmation_option(prompt="Leave this project? Nothing more will be sent")
-def leave(project: str) -> None:
-    """Leave a project that another hospital coordinates."""
+@click.confirmation_option(prompt="Leave this project? Nothing more will be sent", help="Do not ask.")
+def leave(project: str | None) -> None:
+    """Leave a project that another one coordinates."""
     from friendlyfl.controller import actions
 
-    row = actions.find.project(project)
+    row = the_project(project)
     actions.leave_project(me(), row)
     click.echo(f"This hospital left {row.name}.")
 
@@ -207,11 +267,13 @@ def leave(project: str) -> None:
 @project.command()
 @of_site
 @project_option
-@click.confirmation_option(prompt="Close this project? Its results stay, no more runs can start")
-def close(project: str) -> None:
+@click.confirmation_option(
+    prompt="Close this project? Its results stay, no more runs can start", help="Do not ask."
+)
+def close(project: str | None) -> None:
     """Close a project that this hospital coordinates."""
     from friendlyfl.controller import actions
 
-    row = actions.find.project(project)
+    row = the_project(project)
     actions.close_project(me(), row)
     click.echo(f"{row.name} is closed.")

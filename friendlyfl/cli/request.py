@@ -73,7 +73,7 @@ def show_request(seen: dict[str, Any]) -> None:
         click.echo(seen["purpose"])
     for step in seen["steps"]:
         chosen = ", ".join(
-            f"{name}={_text(value)}"
+            f"{name}={text_of(value)}"
             for name, value in step["parameters"].items()
             if value not in (None, "", [])
         )
@@ -91,5 +91,5 @@ def show_request(seen: dict[str, Any]) -> None:
         )
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
     return ",".join(str(item) for item in value) if isinstance(value, list) else str(value)

@@ -2,34 +2,53 @@
 
 import json
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
-from friendlyfl.cli.opening import json_option, me, of_site, project_option, show_json, table
+from friendlyfl.cli.opening import (
+    Group,
+    example,
+    json_option,
+    me,
+    of_site,
+    project_option,
+    say,
+    show_json,
+    table,
+    the_project,
+)
 
+LOOK_EVERY = 0.3  # seconds
 number_option = click.option(
-    "--run", "-r", "number", type=int, help="The run's number; without it, the newest."
+    "--run", "-r", "number", type=int, metavar="NUMBER", help="The run's number; without it, the newest."
 )
 
 
-@click.group()
+@click.group(cls=Group)
 def run() -> None:
-    """Runs of a project: start, watch, stop, read results and logs."""
+    """Runs of a project: start, watch, stop, read.
+
+    Only the coordinator starts and stops runs. A participant sees its own part, and the Result if the plan shares it.
+    """
 
 
-@run.command()
+@run.command(epilog=example("friendlyfl run start", "friendlyfl run start --no-watch"))
 @of_site
 @project_option
 @click.option("--watch/--no-watch", default=True, help="Stay and show progress until it has ended.")
 @json_option
-def start(project: str, watch: bool, as_json: bool) -> None:
-    """Ask every hospital of the plan to take part in a new run."""
-    from friendlyfl.controller import actions
+def start(project: str | None, watch: bool, as_json: bool) -> None:
+    """Start a new run of the approved plan.
 
-    row = actions.find.project(project)
+    Every hospital of the plan is asked; the run begins when they are ready. With --json it does not wait.
+    """
+    from friendlyfl.controller import actions, here
+
+    row = the_project(project)
     made = actions.start_run(me(), row)
     if as_json:
         show_json(actions.overview(made))
@@ -37,44 +56,77 @@ def start(project: str, watch: bool, as_json: bool) -> None:
     click.echo(f"Run {made.number} of {row.name} has begun.")
     if watch:
         _watch(made)
+    elif not here.home().running:
+        click.echo(ASLEEP)
 
 
 @run.command("watch")
 @of_site
 @project_option
 @number_option
-def watch_(project: str, number: int | None) -> None:
-    """Show the progress of a run until it has ended."""
+def watch_(project: str | None, number: int | None) -> None:
+    """Show the progress of a run until it has ended.
+
+    Ctrl-C ends the watching, not the run. The exit code is 0 if the run succeeded.
+    """
     from friendlyfl.controller import actions
 
-    _watch(actions.find.run(actions.find.project(project), number))
+    _watch(actions.find.run(the_project(project), number))
+
+
+ASLEEP = "The Controller of this hospital is not running, so nothing moves here. Start it: friendlyfl controller start"
 
 
 def _watch(row: Any) -> None:
+    """A line that moves where somebody can see it; elsewhere a line for each change, both on stderr."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    from friendlyfl.controller import actions
     from friendlyfl.core.run import ENDED
 
+    console = Console(stderr=True)
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=16),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        line = bar.add_task("", total=None)
-        while True:
-            row.refresh_from_db()
-            seen = actions.overview(row)
-            bar.update(line, description=_sentence(seen))
-            if seen["state"] in ENDED:
-                break
-            time.sleep(0.3)
-    click.echo(_sentence(seen))
+    try:
+        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+            line = bar.add_task("", total=None)
+            said = ""
+            for seen in _states(row):
+                words = _sentence(seen)
+                bar.update(line, description=words, total=seen["steps"] or None, completed=_steps_done(seen))
+                if words != said and not console.is_terminal and seen["state"] not in ENDED:
+                    click.echo(words, err=True)
+                said = words
+    except KeyboardInterrupt:
+        click.echo("You stopped watching; the run goes on. Look again: friendlyfl run watch", err=True)
+        raise SystemExit(1) from None
+    click.echo(said)
     if seen["state"] != "succeeded":
         raise SystemExit(1)
+
+
+def _steps_done(seen: dict[str, Any]) -> int:
+    return seen["steps"] if seen["state"] == "succeeded" else max(seen["step"] - 1, 0)
+
+
+def _states(row: Any) -> Iterator[dict[str, Any]]:
+    """Where the run stands, again and again until it has ended."""
+    from friendlyfl.controller import actions, here
+    from friendlyfl.core.run import ENDED
+
+    if row.state not in ENDED and not here.home().running:
+        click.echo(ASLEEP, err=True)
+    while True:
+        row.refresh_from_db()
+        seen = actions.overview(row)
+        yield seen
+        if seen["state"] in ENDED:
+            return
+        time.sleep(LOOK_EVERY)
 
 
 def _sentence(seen: dict[str, Any]) -> str:
@@ -90,7 +142,7 @@ def _sentence(seen: dict[str, Any]) -> str:
         words = f"{answered} of {active} hospitals have answered " if seen["seats"] else ""
         return f"{words}round {seen['round']} of step {seen['step']} of {seen['steps']} ({seen['task']})"
     if seen["state"] == "succeeded":
-        return "Finished. Read it with: friendlyfl run results"
+        return "Finished. Read it: friendlyfl run results"
     return f"{seen['state'].capitalize()}. {seen['reason']}"
 
 
@@ -98,14 +150,11 @@ def _sentence(seen: dict[str, Any]) -> str:
 @of_site
 @project_option
 @json_option
-def list_(project: str, as_json: bool) -> None:
+def list_(project: str | None, as_json: bool) -> None:
     """List the runs of a project."""
     from friendlyfl.controller import actions
 
-    rows = [
-        actions.overview(row)
-        for row in actions.find.project(project).runs.exclude(state="").order_by("number")
-    ]
+    rows = [actions.overview(row) for row in the_project(project).runs.exclude(state="").order_by("number")]
     if as_json:
         show_json(rows)
         return
@@ -120,11 +169,14 @@ def list_(project: str, as_json: bool) -> None:
 @project_option
 @number_option
 @json_option
-def show(project: str, number: int | None, as_json: bool) -> None:
-    """Show where a run stands; the coordinator sees every hospital, a participant its own part."""
+def show(project: str | None, number: int | None, as_json: bool) -> None:
+    """Show where a run stands.
+
+    The coordinator sees every hospital, a participant its own part.
+    """
     from friendlyfl.controller import actions
 
-    seen = actions.overview(actions.find.run(actions.find.project(project), number))
+    seen = actions.overview(actions.find.run(the_project(project), number))
     if as_json:
         show_json(seen)
         return
@@ -138,42 +190,54 @@ def show(project: str, number: int | None, as_json: bool) -> None:
 @of_site
 @project_option
 @number_option
-@click.confirmation_option(prompt="Stop this run at every hospital?")
-def stop(project: str, number: int | None) -> None:
-    """Stop a run everywhere."""
+@json_option
+@click.confirmation_option(prompt="Stop this run at every hospital?", help="Do not ask.")
+def stop(project: str | None, number: int | None, as_json: bool) -> None:
+    """Stop a run at every hospital."""
     from friendlyfl.controller import actions
+    from friendlyfl.core.run import ENDED
 
-    row = actions.stop_run(me(), actions.find.run(actions.find.project(project), number))
-    click.echo(f"Run {row.number} is stopped; a hospital that is away stops when it comes back.")
+    found = actions.find.run(the_project(project), number)
+    over = found.state in ENDED
+    row = actions.stop_run(me(), found)
+    words = f"Run {row.number} is stopped; a hospital that is away stops when it comes back."
+    if over:
+        words = f"Run {row.number} had ended before. {_sentence(actions.overview(row))}"
+    say(words, as_json, actions.overview(row))
 
 
 @run.command()
 @of_site
 @project_option
 @number_option
-def repeat(project: str, number: int | None) -> None:
-    """Start a new run that names the one it repeats."""
+@json_option
+def repeat(project: str | None, number: int | None, as_json: bool) -> None:
+    """Start a new run that names an earlier one."""
     from friendlyfl.controller import actions
 
-    made = actions.repeat_run(me(), actions.find.run(actions.find.project(project), number))
-    click.echo(f"Run {made.number} has begun.")
+    made = actions.repeat_run(me(), actions.find.run(the_project(project), number))
+    say(f"Run {made.number} has begun. Watch it: friendlyfl run watch", as_json, actions.overview(made))
 
 
-@run.command()
+@run.command(epilog=example("friendlyfl run results", "friendlyfl run results --run 2 --json results.json"))
 @of_site
 @project_option
 @number_option
-@click.option("--step", type=int, help="Only this step.")
+@click.option("--step", type=int, metavar="NUMBER", help="Only this step.")
 @click.option(
-    "--json", "out", type=click.Path(allow_dash=True), help="Write the Results as JSON; '-' is the screen."
+    "--json",
+    "out",
+    type=click.Path(allow_dash=True, dir_okay=False),
+    metavar="FILE",
+    help="Write the Results as JSON to a file; '-' is the screen.",
 )
-def results(project: str, number: int | None, step: int | None, out: str | None) -> None:
+def results(project: str | None, number: int | None, step: int | None, out: str | None) -> None:
     """Read the Result of each step."""
     from friendlyfl.cli.show import show
     from friendlyfl.controller import actions
     from friendlyfl.tasks.report import Result
 
-    row = actions.find.run(actions.find.project(project), number)
+    row = actions.find.run(the_project(project), number)
     found = [made for made in row.results.all() if step in (None, made.step)]
     if out:
         text = json.dumps({str(made.step): made.result for made in found}, indent=2)
@@ -181,9 +245,10 @@ def results(project: str, number: int | None, step: int | None, out: str | None)
             click.echo(text)
         else:
             Path(out).write_text(text + "\n", encoding="utf-8")
+            click.echo(f"{len(found)} {'Result is' if len(found) == 1 else 'Results are'} in {out}.")
         return
     if not found:
-        click.echo("No Result is here: the run has not come so far, or the plan does not share it.")
+        click.echo(f"No Result is here. Run {row.number}: {_sentence(actions.overview(row))}")
     for made in found:
         show(Result.from_json(made.result))
 
@@ -193,12 +258,15 @@ def results(project: str, number: int | None, step: int | None, out: str | None)
 @project_option
 @number_option
 @json_option
-def logs(project: str, number: int | None, as_json: bool) -> None:
-    """Read the log of a run: the coordinator every hospital's, a participant its own."""
+def logs(project: str | None, number: int | None, as_json: bool) -> None:
+    """Read the log of a run.
+
+    The coordinator reads every hospital's, a participant its own. What is marked "here only" was never sent.
+    """
     from friendlyfl.controller import actions, members
     from friendlyfl.core.troubles import sentence
 
-    row = actions.find.run(actions.find.project(project), number)
+    row = actions.find.run(the_project(project), number)
     lines = [
         {
             "at": datetime.fromtimestamp(line.at, UTC).isoformat(timespec="seconds"),
@@ -218,6 +286,6 @@ def logs(project: str, number: int | None, as_json: bool) -> None:
         place = f"{line['step']}.{line['round']}" if line["step"] else ""
         click.echo(f"{line['at'][:19].replace('T', ' ')}  {line['hospital']:<20} {place:<5} {line['words']}")
         if line["detail"]:
-            click.echo(f"{'':21}{str(line['detail']).splitlines()[0]} (said here only)")
+            click.echo(f"{'':21}{str(line['detail']).splitlines()[0]} (here only)")
     if not lines:
-        click.echo("No line yet.")
+        click.echo("No line yet. A run writes its first one when the Controller works on it.")

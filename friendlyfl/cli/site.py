@@ -4,48 +4,75 @@ from pathlib import Path
 
 import click
 
-from friendlyfl.cli.opening import json_option, me, of_site, parameters, show_json, table
+from friendlyfl.cli.opening import Group, example, json_option, me, of_site, parameters, show_json, table
 
 
-@click.group()
+@click.group(cls=Group)
 def site() -> None:
     """This hospital: its connection to the Routing Server, its rules, its people."""
 
 
-@site.command()
+@site.command(
+    epilog=example(
+        "friendlyfl site connect fl.example.org",
+        "friendlyfl site connect fl.example.org --ca-file hospital-ca.pem",
+    )
+)
 @of_site
 @click.argument("address")
 @click.option(
-    "--enrolment", help="One-time code from the Routing Server's administrator. Asked for if not given."
+    "--enrolment",
+    metavar="CODE",
+    help="One-time code from the Routing Server's administrator; asked for if not given.",
 )
-@click.option("--enrolment-file", type=click.Path(dir_okay=False), help="File that holds the enrolment code.")
-@click.option("--description", default="", help="A line about this hospital.")
-@click.option("--ca-file", default="", help="The hospital's CA file, if its network replaces certificates.")
-@click.option("--plain-inside", is_flag=True, help="The router is reached in plain HTTP inside one machine.")
+@click.option(
+    "--enrolment-file",
+    type=click.Path(exists=True, dir_okay=False),
+    metavar="FILE",
+    help="File that holds the code.",
+)
+@click.option("--description", default="", show_default=False, help="A line about this hospital.")
+@click.option(
+    "--ca-file",
+    type=click.Path(exists=True, dir_okay=False, resolve_path=True),
+    default=None,
+    metavar="FILE",
+    help="The hospital's CA file (PEM), if its network replaces certificates.",
+)
+@click.option("--plain-inside", is_flag=True, help="Plain HTTP is safe here: the router is on this machine.")
 def connect(
     address: str,
     enrolment: str | None,
     enrolment_file: str | None,
     description: str,
-    ca_file: str,
+    ca_file: str | None,
     plain_inside: bool,
 ) -> None:
-    """Make this hospital known to the Routing Server at ADDRESS."""
+    """Make this hospital known to a Routing Server.
+
+    ADDRESS is the server's HTTPS address, as its administrator gave it; only on this machine may it begin with http://.
+    """
     from friendlyfl.controller import actions
 
     code = Path(enrolment_file).read_text() if enrolment_file else enrolment
     code = code or click.prompt("Enrolment code", hide_input=True)
     row = actions.connect_router(
-        me(), address, code.strip(), description=description, ca_file=ca_file, plain_inside=plain_inside
+        me(), address, code.strip(), description=description, ca_file=ca_file or "", plain_inside=plain_inside
     )
     click.echo(f"{row.name} is connected to {row.router}")
+    click.echo(
+        "Next: friendlyfl controller start, then friendlyfl project create, or friendlyfl project join"
+    )
 
 
 @site.command()
 @of_site
 @json_option
 def show(as_json: bool) -> None:
-    """Who this site is and whether its line is up."""
+    """Show who this site is and whether its line is up.
+
+    What is wrong and who can repair it is told by: friendlyfl doctor
+    """
     from friendlyfl.controller import here
 
     row = here.identity()
@@ -69,12 +96,17 @@ def show(as_json: bool) -> None:
         click.echo(f"Line         {row.line_trouble}")
 
 
-@site.command("rules")
+@site.command(
+    "rules", epilog=example("friendlyfl site rules", "friendlyfl site rules --set rows=30 --set cell=10")
+)
 @of_site
-@click.option("--set", "pairs", multiple=True, metavar="NAME=VALUE", help="Change a rule, e.g. rows=30.")
+@click.option("--set", "pairs", multiple=True, metavar="NAME=VALUE", help="Change a rule, such as rows=30.")
 @json_option
 def rules(pairs: tuple[str, ...], as_json: bool) -> None:
-    """Show or change this hospital's rules: what may leave it."""
+    """Show or change the rules: what may leave this hospital.
+
+    They are this hospital's own and hold for every project. What each of them means stands in docs/operations.md.
+    """
     from friendlyfl.controller import actions
 
     changes = {name: _value(name, text) for name, text in parameters(pairs).items()}
@@ -84,8 +116,25 @@ def rules(pairs: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         show_json(found)
         return
-    rows = [[name, ", ".join(value) if isinstance(value, list) else value] for name, value in found.items()]
-    table("Rules of this hospital", ["rule", "value"], rows, "")
+    rows = [
+        [name, ", ".join(value) if isinstance(value, list) else value, RULES.get(name, "")]
+        for name, value in found.items()
+    ]
+    table("Rules of this hospital", ["rule", "value", "meaning"], rows, "")
+
+
+RULES = {
+    "rows": "least number of rows that are described",
+    "cell": "least number of people in a group",
+    "ratio": "most columns of a model, as a share of the rows",
+    "rounds": "most rounds of one step",
+    "probes": "most questions about where a column's values lie",
+    "time": "least number of people who leave in a step of time",
+    "sum_of_sites": "least number of hospitals in a secure sum",
+    "tasks": "kinds of analysis that are allowed",
+    "memory": "most memory of a computation, in bytes",
+    "seconds": "most time of a round, in seconds",
+}
 
 
 def _value(name: str, text: str) -> object:
@@ -97,17 +146,26 @@ def _value(name: str, text: str) -> object:
         return text
 
 
-@site.command("add-person")
+@site.command("add-person", epilog=example("friendlyfl site add-person maria --role researcher"))
 @of_site
 @click.argument("name")
 @click.option(
-    "--role", default="viewer", type=click.Choice(["viewer", "researcher", "site-admin"]), show_default=True
+    "--role",
+    default="viewer",
+    type=click.Choice(["viewer", "researcher", "site-admin"]),
+    help="A viewer reads, a researcher also works, a site-admin also decides.",
 )
 @click.option(
-    "--password-file", type=click.File("r"), help="File with the password; '-' reads standard input."
+    "--password-file",
+    type=click.File("r", encoding="utf-8"),
+    metavar="FILE",
+    help="File with the password, '-' for standard input; asked for if not given.",
 )
 def add_person(name: str, role: str, password_file: object) -> None:
-    """Give NAME an account on this site's portal."""
+    """Give somebody an account on the portal.
+
+    NAME is what the person types to sign in.
+    """
     from friendlyfl.controller import actions
 
     if password_file is None:
@@ -122,7 +180,10 @@ def add_person(name: str, role: str, password_file: object) -> None:
 @of_site
 @json_option
 def held_post(as_json: bool) -> None:
-    """Messages that were put aside, and why."""
+    """List messages that were put aside, and why.
+
+    Early post is opened by itself when its turn comes; refused post stays here for a person to see.
+    """
     from friendlyfl.controller import members
     from friendlyfl.controller.models import HeldPost
 
@@ -143,7 +204,7 @@ def held_post(as_json: bool) -> None:
             "Post put aside",
             ["at", "from", "state", "code", "why"],
             [list(row.values()) for row in rows],
-            "None.",
+            "No post was put aside.",
         )
 
 
@@ -151,7 +212,10 @@ def held_post(as_json: bool) -> None:
 @of_site
 @json_option
 def outbox(as_json: bool) -> None:
-    """Messages on their way out."""
+    """List messages on their way out.
+
+    Waiting ones go by themselves once the Routing Server can be reached; refused ones need a person.
+    """
     from friendlyfl.controller.models import Outbox
 
     found = Outbox.objects.exclude(state="sent").order_by("pk")
@@ -166,5 +230,5 @@ def outbox(as_json: bool) -> None:
             "Outbox",
             ["made", "type", "state", "tries", "why"],
             [list(row.values()) for row in rows],
-            "Everything was sent.",
+            "Nothing waits: everything was sent.",
         )

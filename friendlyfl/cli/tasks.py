@@ -8,7 +8,10 @@ from friendlyfl.cli.opening import json_option, show_json, table
 @click.command()
 @json_option
 def tasks(as_json: bool) -> None:
-    """List the kinds of analysis that are installed here, with the question each answers."""
+    """List the kinds of analysis that are installed here.
+
+    Each stands with the question it answers. Try one on files of your own: friendlyfl simulate TASK --help
+    """
     from friendlyfl.tasks import registry
 
     rows = [
@@ -17,4 +20,9 @@ def tasks(as_json: bool) -> None:
     if as_json:
         show_json(rows)
     else:
-        table("Tasks", ["task", "version", "question"], [list(row.values()) for row in rows], "None.")
+        table(
+            "Tasks",
+            ["task", "version", "question"],
+            [list(row.values()) for row in rows],
+            "No kind of analysis is installed here.",
+        )

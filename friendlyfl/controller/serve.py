@@ -1,40 +1,112 @@
 """The Controller as one process: home locked, agent running, portal served, until a signal says stop."""
 
+import os
+import signal
+import socket
 import threading
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
-from django.core.asgi import get_asgi_application
 
-from friendlyfl.controller import here
-from friendlyfl.controller.agent.agent import Agent
+from friendlyfl.controller import open_home
+from friendlyfl.controller.home import Home
+from friendlyfl.core.errors import ConflictError
+
+if TYPE_CHECKING:
+    from friendlyfl.controller.models import Identity
+
+STOP_WITHIN = 1  # seconds for pages that are being made when the process is told to stop
 
 
-def serve(host: str, port: int, *, ready: Callable[[str], None]) -> None:
-    """Run until SIGTERM or SIGINT. `ready` is called with the portal's address once it answers.
+class Portal(uvicorn.Server):
+    """uvicorn that says when it is ready, and leaves signals to `serve`, which has more to end than pages."""
 
-    Raises ConflictError when another process runs on this home.
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self.ready = ready
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self.ready()
+
+
+def serve(home: Home, host: str, port: int, *, ready: Callable[["Identity", str], None]) -> None:
+    """Run until SIGTERM or SIGINT. `ready` is called with the site's row and the portal's address once it answers.
+
+    Raises ConflictError when another process runs on this home, or when the port is taken.
     """
-    with here.home().lock():
-        agent = Agent()
-        agent.start()
+    home.check()
+    with home.lock(), _listen(host, port) as listener:
+        # Cookies know no ports: two portals on one machine tell theirs apart by name, which the settings read here.
+        os.environ["FRIENDLYFL_PORTAL_PORT"] = str(listener.getsockname()[1])
+        open_home(home.folder)
+        from django.core.asgi import get_asgi_application
+
+        from friendlyfl.controller import here
+        from friendlyfl.controller.agent.agent import Agent
+
         config = uvicorn.Config(
-            get_asgi_application(), host=host, port=port, log_config=None, lifespan="off", access_log=False
+            get_asgi_application(),
+            log_config=None,
+            lifespan="off",
+            access_log=False,
+            timeout_graceful_shutdown=STOP_WITHIN,
         )
-        server = uvicorn.Server(config)
-        announcer = threading.Thread(target=_announce, args=(server, ready), daemon=True)
-        announcer.start()
-        try:
-            server.run()
-        finally:
-            agent.stop()
+        row = here.identity()
+        portal = Portal(config, lambda: ready(row, _address(listener)))
+        agent = Agent()
+        with _signals(portal):
+            agent.start()
+            try:
+                portal.run(sockets=[listener])
+            finally:
+                agent.stop()
 
 
-def _announce(server: uvicorn.Server, ready: Callable[[str], None]) -> None:
-    while not server.started:
-        if server.should_exit:
-            return
-        time.sleep(0.05)
-    host, port = server.servers[0].sockets[0].getsockname()[:2]
-    ready(f"http://{host}:{port}/")
+def _listen(host: str, port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        if isinstance(error, socket.gaierror):
+            raise ConflictError("host_unknown", f"{host} is not an address of this machine.") from error
+        raise ConflictError(
+            "port_taken",
+            f"The portal cannot listen at {host}, port {port} ({(error.strerror or str(error)).lower()}). "
+            "Another Controller may run there; choose another port with --port, or --port 0 for any free one.",
+        ) from error
+    return listener
+
+
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+
+
+@contextmanager
+def _signals(portal: Portal) -> Iterator[None]:
+    """The first signal ends pages and agent in order; a second one does not wait for pages."""
+
+    def stop(number: int, frame: Any) -> None:
+        portal.force_exit = portal.should_exit
+        portal.should_exit = True
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

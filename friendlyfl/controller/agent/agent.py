@@ -15,6 +15,7 @@ from friendlyfl.controller.agent.deliver import deliver
 from friendlyfl.controller.agent.work import work
 
 log = logging.getLogger("friendlyfl.agent")
+STOP_WITHIN = 0.7  # seconds
 DUTIES: tuple[Callable[[Bell], None], ...] = (collect, deliver, work, beat, Bell.listen)
 
 
@@ -32,19 +33,20 @@ class Agent:
         for run in live_runs():
             commands.log(run, "restarted", step=run.step, round_=run.round)
         for duty in DUTIES:
-            # collect may sit in a long poll that nothing interrupts: the process does not wait for it
+            # All but work, which has children to end, may sit in a call to the RS that nothing interrupts (a long
+            # poll lasts 25 s): the process does not wait for it. Whatever is cut off is done again at the next start.
             thread = threading.Thread(
-                target=_kept_alive, args=(duty, self.bell), name=duty.__name__, daemon=duty is collect
+                target=_kept_alive, args=(duty, self.bell), name=duty.__name__, daemon=duty is not work
             )
             thread.start()
             self._threads.append(thread)
 
     def stop(self) -> None:
-        """Finish the transactions in hand, end the runners."""
+        """End the runners, and give every thread a moment for the transaction in hand."""
         self.bell.stop()
+        until = time.monotonic() + STOP_WITHIN
         for thread in self._threads:
-            if not thread.daemon:
-                thread.join()
+            thread.join(max(until - time.monotonic(), 0.0) if thread.daemon else None)
 
 
 def _kept_alive(duty: Callable[[Bell], None], bell: Bell) -> None:
