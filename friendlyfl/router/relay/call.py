@@ -23,7 +23,8 @@ from friendlyfl.core.errors import FriendlyError
 from friendlyfl.router import credentials
 from friendlyfl.router.logs import request_line
 from friendlyfl.router.relay import body
-from friendlyfl.router.relay.admission import Credential
+from friendlyfl.router.relay.admission import Credential, Enter
+from friendlyfl.router.relay.commits import Job
 from friendlyfl.router.relay.errors import HEAD, Disconnected, Refusal, answer, not_found, refuse, unexpected
 from friendlyfl.router.relay.service import Service
 
@@ -43,6 +44,7 @@ class Call:
         self.headers = self.request.headers
         self.method: str = scope["method"]
         self.actor = "anonymous"
+        self._waiting: Credential | None = None  # a signature that holds, before its site was admitted
         self._receive = receive
         self._read = not (body.declared_length(self.headers) or "transfer-encoding" in self.headers)
 
@@ -50,7 +52,26 @@ class Call:
         """The site that asks, by its signature."""
         credential = await self.service.admission.identify(self.request, self.method)
         self.actor = f"site:{credential.asker.uid}"
+        self._waiting = credential
         return credential
+
+    async def do(self, job: Job) -> Any:
+        """A job in the writer's next transaction. The first one of a request is the one that admits its site."""
+        self._waiting = None
+        return await self.service.writer.do(job)
+
+    async def in_order(self, error: FriendlyError) -> FriendlyError:
+        """The refusal to speak. Form is judged before the transaction, but a lease that has passed, a replay or a
+        revoked site come first in the order; only a site in a hurry, or a database in trouble, is not asked for them.
+        """
+        credential, self._waiting = self._waiting, None
+        if credential is None or (isinstance(error, Refusal) and error.status in (429, 503)):
+            return error
+        try:
+            await self.service.writer.do(Enter(credential))
+        except FriendlyError as earlier:
+            return earlier
+        return error
 
     def id(self) -> str:
         """The id in the path: a message's digest or an upload's uuid. What looks like neither is nothing."""
@@ -154,7 +175,7 @@ class Resource:
                 )
             return await handler(call)
         except FriendlyError as error:
-            return call.refuse(error)
+            return call.refuse(await call.in_order(error))
 
 
 def next_id() -> str:

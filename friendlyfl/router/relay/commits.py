@@ -33,7 +33,7 @@ from friendlyfl.router.relay.errors import busy, unexpected
 
 GROUP = 128  # most jobs in one transaction
 SEEN_EVERY = 10.0  # seconds between two updates of a site's last_seen
-QUEUE = 4096  # most jobs waiting; beyond that the askers are told to come back
+QUEUE = 1024  # most jobs waiting; beyond that the askers are told to come back
 
 
 class Transaction(Database):

@@ -79,9 +79,10 @@ class SQLiteEngine(Engine):
         connection.execute("BEGIN IMMEDIATE")
 
     def execute(self, connection: sqlite3.Connection, sql: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
-        # json_each takes a list of any length as one value, so one statement serves all lengths.
-        flat = [json.dumps(value) if isinstance(value, list) else value for value in values]
-        return connection.execute(_for_sqlite(sql), flat)
+        spelled = _for_sqlite(sql)
+        if "json_each" in spelled:  # takes a list of any length as one value, so one statement serves all
+            values = [json.dumps(value) if isinstance(value, list) else value for value in values]
+        return connection.execute(spelled, values)
 
     def many(self, connection: sqlite3.Connection, sql: str, rows: Iterable[Sequence[Any]]) -> None:
         connection.executemany(_for_sqlite(sql), rows)
@@ -102,7 +103,7 @@ class PostgresEngine(Engine):
         import psycopg
 
         return psycopg.connect(
-            **self.parameters,
+            **({"connect_timeout": BUSY_TIMEOUT} | self.parameters),
             autocommit=True,
             application_name="friendlyfl-relay",
             options=f"-c lock_timeout={BUSY_TIMEOUT * 1000} -c timezone=UTC",

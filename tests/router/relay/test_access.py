@@ -270,3 +270,29 @@ def test_the_description_names_every_route_and_verb() -> None:
         if verb != "parameters"
     }
     assert described == set(SERVED)
+
+
+def test_who_may_not_ask_is_told_that_and_no_more(scene: Scene) -> None:
+    """Signature and lease come before size and form, in whatever way the body is wrong."""
+    world, relay = scene.world, scene.relay
+    json_type = {"content-type": "application/json"}
+
+    def wrong_in_form() -> list[Any]:
+        return [
+            relay.ask(world.alice, "POST", "/messages/", b"{", headers=json_type),
+            relay.ask(world.alice, "POST", "/messages/", {"deliveries": []}),
+            relay.ask(world.alice, "POST", "/messages/", b"x"),
+            relay.ask(world.alice, "POST", "/messages/", b" " * (limits.MESSAGE_BODY + 1), headers=json_type),
+            relay.ask(world.alice, "POST", "/uploads/", {}),
+            relay.inbox(world.alice, "since=x"),
+            relay.ask(world.alice, "GET", "/messages/odd/"),
+        ]
+
+    assert [answer.status_code for answer in wrong_in_form()] == [400, 422, 415, 413, 400, 400, 404]
+    world.alice.lease = 9
+    assert {code_of(answer) for answer in wrong_in_form()} == {(409, "fenced")}
+    world.sql("UPDATE ffl_site SET state = 'revoked' WHERE id = ?", world.alice.pk)
+    assert {code_of(answer) for answer in wrong_in_form()} == {(403, "site_revoked")}
+    nonce = {"nonce": "ab" * 16}
+    assert relay.inbox(world.bob, "since=x", signed=nonce).status_code == 400
+    refused(relay.inbox(world.bob, "since=x", signed=nonce), 401, "replayed_request")

@@ -125,14 +125,11 @@ def test_slow_bodies_do_not_hold_up_the_others(world: World, monkeypatch: pytest
     with served(world.service()) as port:
         letter = world.plan()
         raw = json.dumps(letter.body()).encode()
-        head = world.alice.headers("POST", f"{PREFIX}/messages/", raw) | {
-            "host": HOST,
-            "content-length": str(len(raw)),
-            "content-type": "application/json",
-        }
-        lines = "".join(f"{name}: {value}\r\n" for name, value in head.items())
         dribbling = []
         for _ in range(40):
+            head = world.alice.headers("POST", f"{PREFIX}/messages/", raw)
+            head |= {"host": HOST, "content-length": str(len(raw)), "content-type": "application/json"}
+            lines = "".join(f"{name}: {value}\r\n" for name, value in head.items())
             connection = socket.create_connection(("127.0.0.1", port), timeout=20)
             connection.sendall(f"POST {PREFIX}/messages/ HTTP/1.1\r\n{lines}\r\n".encode() + raw[:1])
             dribbling.append(connection)
