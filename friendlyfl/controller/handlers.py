@@ -214,6 +214,8 @@ def _ready(place: Place, content: bytes, project: Project, run: Run) -> None:
     now = time.time()
     if said["ready"]:
         members.run_card(said["card"], place.sender, run.uid)
+        # The run was read before this transaction began: another thread may have added a key since.
+        run.refresh_from_db(fields=["keys"])
         run.keys[place.sender] = said["card"]
         run.save(update_fields=["keys"])
         runs.feed(run.uid, runs.RUN, core_run.Ready(place.sender, now))
