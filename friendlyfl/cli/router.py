@@ -39,9 +39,9 @@ def _set_up() -> None:
 
 
 def _migrate() -> None:
-    from django.core.management import call_command
+    from friendlyfl.router import serving
 
-    call_command("migrate", verbosity=0, interactive=False)
+    serving.migrate()
 
 
 @router.command()
@@ -54,14 +54,17 @@ def start(home: Path | None, host: str, port: int) -> None:
     """Bring the database up to date, check the settings, serve, and run the regular jobs."""
     _choose_home(home)
     _set_up()
-    from django.core.management import call_command
+    from django.core.management import CommandError, call_command
 
     from friendlyfl.router import serving
     from friendlyfl.router.models import User
 
     serving.refuse_plain_http(host)
     _migrate()
-    call_command("check", databases=["default"], stdout=io.StringIO())
+    try:
+        call_command("check", databases=["default"], stdout=io.StringIO())
+    except CommandError as error:
+        raise click.ClickException(str(error)) from error
     listener = serving.listen(host, port)
     if not User.objects.exists():
         click.echo("No user exists yet. Make the first one, an administrator, in another terminal:")
@@ -132,8 +135,7 @@ def _password(file: IO[str] | None, stdin: bool) -> str:
     if file is not None and stdin:
         raise click.UsageError("Give --password-file or --password-stdin, not both.")
     if file is not None or stdin:
-        source = file if file is not None else click.get_text_stream("stdin")
-        return source.readline().rstrip("\r\n")
+        return (file or sys.stdin).readline().rstrip("\r\n")
     return str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
 
 

@@ -64,9 +64,10 @@ def expire_messages() -> str:
 
 def close_overdue_runs() -> str:
     """Marks our copy of a run whose deadline passed a day ago as failed: its coordinator is lost."""
-    overdue = Run.objects.active().filter(deadline__lt=timezone.now() - OVERDUE_AFTER)
-    closed = [runs.close_lost(run) for run in overdue]
-    return f"{len(closed)} runs closed"
+    overdue = list(Run.objects.active().filter(deadline__lt=timezone.now() - OVERDUE_AFTER))
+    for lost in overdue:
+        runs.close_lost(lost)
+    return f"{len(overdue)} runs closed"
 
 
 @dataclass(frozen=True)

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import signal
 import socket
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import uvicorn
 from django.conf import settings
-from django.db import connection
+from django.core.management import call_command
+from django.db import OperationalError, connection
 from django.db.migrations.executor import MigrationExecutor
 
 from .environment import BadSetting
 
 APPLICATION = "friendlyfl.router.asgi:application"
+MIGRATION_LOCK = 0x46464C31  # "FFL1": the advisory lock that lets one process migrate
 STOP_WITHIN = 10  # seconds for requests in flight when the server is told to stop
 
 
@@ -45,6 +51,49 @@ def address(host: str, port: int) -> str:
 def unapplied_migrations() -> bool:
     executor = MigrationExecutor(connection)
     return bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+
+
+def migrate() -> None:
+    """Bring the tables up to date, one process at a time; an SQLite file comes back as it was if that fails."""
+    try:
+        if unapplied_migrations():
+            if connection.vendor == "sqlite":
+                _migrate_a_copy_kept()
+            else:
+                _migrate_alone()
+    except OperationalError as error:
+        first = str(error).strip().partition("\n")[0]
+        raise BadSetting(
+            f"the database does not answer ({first}); check DATABASE_URL or its parts."
+        ) from error
+
+
+def _migrate_alone() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s)", [MIGRATION_LOCK])
+        try:
+            call_command("migrate", verbosity=0, interactive=False)
+        finally:
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [MIGRATION_LOCK])
+
+
+def _migrate_a_copy_kept() -> None:
+    path = Path(connection.settings_dict["NAME"])
+    kept = path.with_name(f"{path.name}.before-migration")
+    with closing(
+        sqlite3.connect(path.with_name("migrating.sqlite3"), timeout=60, isolation_level=None)
+    ) as lock:
+        lock.execute("BEGIN EXCLUSIVE")  # until it is closed: SQLite locks files on every system
+        with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(kept)) as copy:
+            source.backup(copy)
+        try:
+            call_command("migrate", verbosity=0, interactive=False)
+        except BaseException:
+            connection.close()
+            with closing(sqlite3.connect(kept)) as copy, closing(sqlite3.connect(path)) as broken:
+                copy.backup(broken)
+            raise
+        kept.unlink()
 
 
 def uvicorn_options(host: str, port: int) -> dict[str, Any]:
@@ -95,5 +144,6 @@ def serve(listener: socket.socket) -> None:
     """Serve until SIGINT or SIGTERM."""
     host, port = listener.getsockname()[:2]
     server = Server(uvicorn.Config(**uvicorn_options(host, port)))
-    signal.signal(signal.SIGTERM, server.handle_exit)
-    asyncio.run(server.serve(sockets=[listener]))
+    signal.signal(signal.SIGTERM, server.handle_exit)  # uvicorn raises the signal again when it has stopped
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(server.serve(sockets=[listener]))

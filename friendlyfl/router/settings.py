@@ -7,6 +7,8 @@ ALLOWED_HOSTS            names this server answers to, with commas        loopba
 TRUSTED_PROXY            address of the reverse proxy that speaks HTTPS   none
 ALLOW_PLAIN_HTTP         1: serve without HTTPS beyond loopback           0
 PAYLOAD_STORE            dir:<folder>                                     dir:<home>/payloads
+REQUESTS_PER_SECOND      of one site or person to the records             50
+STRANGERS_PER_SECOND     of one address without a credential that holds   60
 DEBUG                    1: Django's error pages                          0
 """
 
@@ -36,6 +38,9 @@ if not PAYLOAD_STORE.startswith("dir:"):
     raise environment.BadSetting("PAYLOAD_STORE must be dir: and a folder.")
 if PAYLOAD_STORE == "dir:":
     raise environment.BadSetting("PAYLOAD_STORE names no folder; write dir: and a folder.")
+
+REQUESTS_PER_SECOND = environment.number("REQUESTS_PER_SECOND", limits.REQUESTS_PER_SECOND, 1, 10**6)
+STRANGERS_PER_SECOND = environment.number("STRANGERS_PER_SECOND", limits.STRANGERS_PER_SECOND, 1, 10**6)
 
 DATABASES = {"default": environment.database(HOME)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -95,6 +100,7 @@ SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_NAME = "ffl_csrf"
 CSRF_COOKIE_SAMESITE = "Lax"
+LOGIN_REDIRECT_URL = PREFIX
 CSRF_FAILURE_VIEW = "friendlyfl.router.api.problems.csrf_failure"
 
 # HTTPS ends at the trusted proxy. Without one the server speaks plain HTTP on loopback, where cookies
@@ -103,7 +109,7 @@ HTTPS = bool(TRUSTED_PROXY)
 SESSION_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_SECURE = HTTPS
 SECURE_SSL_REDIRECT = HTTPS
-SECURE_REDIRECT_EXEMPT = [r"^friendlyfl/api/v1/health/"]
+SECURE_REDIRECT_EXEMPT = [r"^friendlyfl/api/v1/health"]
 SECURE_HSTS_SECONDS = 365 * 86400 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
 SECURE_HSTS_PRELOAD = HTTPS

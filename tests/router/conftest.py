@@ -28,6 +28,7 @@ def _set_up_django() -> None:
     os.environ["FRIENDLYFL_ROUTER_HOME"] = str(HOME)
     for name in ("ALLOWED_HOSTS", "TRUSTED_PROXY", "DEBUG", "PAYLOAD_STORE", "DATABASE_HOST", "SECRET_KEY"):
         os.environ.pop(name, None)
+    os.environ["REQUESTS_PER_SECOND"] = os.environ["STRANGERS_PER_SECOND"] = "100000"
     if os.environ.get("FRIENDLYFL_TEST_DATABASE") == "postgres":
         server = PostgresServer()
         atexit.register(server.stop)

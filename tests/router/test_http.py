@@ -185,6 +185,22 @@ def test_an_idempotency_key_is_some_characters(world: World, key: str) -> None:
 # Errors
 
 
+def test_too_fast_is_told_how_long_to_wait(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    from friendlyfl.router.api import speed
+    from friendlyfl.router.relay.limiter import Buckets
+
+    monkeypatch.setattr(speed, "_known", Buckets(3, 0.5))
+    monkeypatch.setattr(speed, "_strangers", Buckets(2, 0.5))
+    assert [world.charlie.get("projects/").status for _ in range(4)] == [200, 200, 200, 429]
+    assert world.bob.get("projects/").status == 200  # each has its own measure
+    wrong = [world.anonymous.get("projects/", authorization="Token x").status for _ in range(3)]
+    assert wrong == [401, 401, 429]
+    answer = world.anonymous.get("")
+    assert (answer.status, answer.code) == (429, "too_fast")
+    assert answer.headers["retry-after"] == str(answer["retry_after"])
+    assert world.anonymous.get("health/").status == 200
+
+
 def test_another_host_is_not_answered(world: World) -> None:
     for path in ("health/", "messages/inbox/"):
         answer = world.anonymous.get(path, host="evil.example")

@@ -25,6 +25,7 @@ from friendlyfl.router import settings
 print(json.dumps({name: getattr(settings, name) for name in %r}, default=str))
 """
 PASSWORD = "five small boats at sea"
+START = ("-c", "from friendlyfl.cli.router import router; router()", "start", "--port", "0")
 
 
 def environment(home: Path, **settings: str) -> dict[str, str]:
@@ -186,9 +187,6 @@ class Program:
         return self.process.wait(timeout=20)
 
 
-START = ("-c", "from friendlyfl.cli.router import router; router()", "start", "--port", "0")
-
-
 @pytest.fixture
 def started(tmp_path: Path) -> Iterator[Program]:
     program = Program(tmp_path, *START)
@@ -213,6 +211,35 @@ def test_one_command_migrates_checks_and_serves(started: Program, tmp_path: Path
     again = Program(tmp_path, *START)
     assert "No user exists" not in again.told
     again.stop()
+
+
+def test_a_migration_that_fails_leaves_the_tables_as_they_were(tmp_path: Path) -> None:
+    code = """
+import django; django.setup()
+from django.db import connection
+from friendlyfl.router import serving
+from friendlyfl.router.models import User
+serving.migrate()
+User.objects.create_user("before")
+connection.cursor().execute("DELETE FROM django_migrations WHERE app = 'sessions'")
+def broken(*args, **kwargs):
+    connection.cursor().execute("DROP TABLE ffl_token")
+    connection.cursor().execute("DELETE FROM ffl_user")
+    raise RuntimeError("half way")
+serving.call_command = broken
+try:
+    serving.migrate()
+except RuntimeError:
+    print(User.objects.count(), "ffl_token" in connection.introspection.table_names())
+"""
+    done = run(tmp_path, "-c", code, DJANGO_SETTINGS_MODULE="friendlyfl.router.settings")
+    assert done.stdout.strip() == "1 True", done.stderr
+
+
+def test_a_database_that_does_not_answer_is_named(tmp_path: Path) -> None:
+    done = run(tmp_path, *START, DATABASE_URL="postgresql://nobody@127.0.0.1:1/none")
+    assert done.returncode == 1
+    assert done.stderr.startswith("FriendlyFL cannot start: the database does not answer"), done.stderr
 
 
 def test_people_and_codes_from_the_command_line(database: None, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from ..models import Site, User
 from ..refusals import CHALLENGE, Refusal
 from ..registry import people
 from ..registry.actor import ANONYMOUS, Actor, Kind
+from . import speed
 
 _AGENT = re.compile(r"friendlyfl/(\d{1,4})\.(\d{1,4})[\w.+-]{0,20}")
 _CREDENTIAL = re.compile(r"(Token|Enrolment) ([\w -]{1,200})", re.IGNORECASE)
@@ -28,6 +29,17 @@ class OneCredential(BaseAuthentication):
     """Gives `request.auth` an Actor, always; a credential that does not hold is 401, two are 400."""
 
     def authenticate(self, request: Request) -> tuple[User | AnonymousUser, Actor]:
+        address = request.META.get("REMOTE_ADDR", "")
+        try:
+            user, actor = self._authenticate(request)
+        except Refusal as refusal:
+            if refusal.status == 401 and refusal.code != "stale_signature":
+                speed.count_stranger(address)
+            raise
+        speed.count(actor, address)
+        return user, actor
+
+    def _authenticate(self, request: Request) -> tuple[User | AnonymousUser, Actor]:
         asked = asked_of(request)
         signed = credentials.is_signed(asked.headers)
         authorization = asked.headers.get("authorization", "")

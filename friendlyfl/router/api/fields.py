@@ -58,7 +58,7 @@ class _Text(serializers.Field):
 
 
 class Name(_Text):
-    check = staticmethod(names.clean_name)  # type: ignore[assignment]
+    check = staticmethod(names.clean_name)
 
     def form(self) -> dict[str, Any]:
         return {"type": "string", "minLength": 1, "maxLength": limits.NAME}
@@ -218,7 +218,7 @@ class Deadline(serializers.Field):
 
     def to_internal_value(self, data: Any) -> datetime | int:
         if isinstance(data, str):
-            return Instant().run_validation(data)  # type: ignore[no-any-return]
+            return Instant().run_validation(data)
         if type(data) is not int or not 0 < data < 10**11:
             raise serializers.ValidationError("Write a time such as 2030-01-31T12:00:00Z, or seconds.")
         return data

@@ -40,7 +40,7 @@ class Health(Endpoint):
 
     route = "health"
     gives = {"GET": out.StatusOut}
-    authentication_classes = []
+    authentication_classes: list[type] = []
 
     def get(self, request: Request) -> Response:
         return Response({"status": "ok"})
@@ -51,7 +51,7 @@ class Ready(Endpoint):
 
     route = "ready"
     gives = {"GET": out.StatusOut}
-    authentication_classes = []
+    authentication_classes: list[type] = []
 
     def get(self, request: Request) -> Response:
         if not (_database_answers() and _store_answers()):
@@ -85,7 +85,7 @@ class Schema(Endpoint):
     """The API's description (OpenAPI 3)."""
 
     route = "schema"
-    authentication_classes = []
+    authentication_classes: list[type] = []
 
     def get(self, request: Request) -> Response:
         from .schema import description  # after the views that it describes
@@ -97,7 +97,7 @@ class Docs(Endpoint):
     """A reader for the API's description."""
 
     route = "docs"
-    authentication_classes = []
+    authentication_classes: list[type] = []
 
     def get(self, request: Request) -> HttpResponse:
         return render(request._request, "friendlyfl_router/docs.html")

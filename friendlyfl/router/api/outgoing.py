@@ -76,7 +76,7 @@ class SiteOut(Out):
             return row
         if asker.site.pk == site.pk:
             return row
-        if Participant.objects.filter(project__coordinator=asker.site, site=site, out_at=None).exists():
+        if getattr(site, "is_member", False):
             return {name: value for name, value in row.items() if name != "owner"}
         return {name: row[name] for name in ("uid", "name", "fingerprint")}
 
@@ -129,8 +129,8 @@ class ProjectOut(Out):
             "state": project.state,
             "epoch": project.epoch,
             "created_at": serializers.DateTimeField().to_representation(project.created_at),
-            "participants": Participant.objects.filter(project=project, out_at=None).count(),
-            "runs": project.runs.count(),
+            "participants": project.participants_count,  # type: ignore[attr-defined]
+            "runs": project.runs_count,  # type: ignore[attr-defined]
         }
 
 
@@ -155,7 +155,11 @@ class ParticipantOut(Out):
     role = serializers.CharField()
     fingerprint = serializers.CharField()
     joined_at = serializers.DateTimeField()
-    card = CardOut(source="current_card")
+    card = serializers.SerializerMethodField()
+
+    @extend_schema_field(CardOut)
+    def get_card(self, row: Participant) -> Any:
+        return CardOut(row.site.standing_cards[-1]).data  # type: ignore[attr-defined]
 
     @extend_schema_field(serializers.CharField(allow_null=True))
     def get_name(self, row: Participant) -> str | None:

@@ -46,7 +46,7 @@ class _PasswordEndpoint(Endpoint):
             raise Refusal(
                 401, "wrong_password", "The name or the password is not right; try again.", who="you"
             )
-        return user  # type: ignore[return-value]
+        return user
 
 
 class Login(_PasswordEndpoint):

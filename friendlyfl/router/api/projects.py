@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 
-from django.db.models import QuerySet
+from django.db.models import Prefetch, QuerySet
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -91,11 +91,11 @@ class Participants(ProjectEndpoint):
 
     def get(self, request: Request, project: str) -> Response:
         rows = Participant.objects.visible_to(self.actor).filter(project=self.project)
-        return self.give_page(out.ParticipantOut, rows.select_related("site", "project"))
-
-    def _one(self, record: type, row: Participant) -> object:
-        row.current_card = Card.objects.filter(site=row.site, use=STANDING).latest("seq")  # type: ignore[attr-defined]
-        return super()._one(record, row)
+        cards = Card.objects.filter(use=STANDING).order_by("seq")
+        newest_last = Prefetch("site__cards", cards, to_attr="standing_cards")
+        return self.give_page(
+            out.ParticipantOut, rows.select_related("site", "project").prefetch_related(newest_last)
+        )
 
 
 class OneParticipant(ProjectEndpoint):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from django.db.models import QuerySet
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from ..models import Message, Project, Run
+from ..models.runs import RunQuerySet
 from ..refusals import Refusal
 from ..registry import runs
 from ..registry.actor import Actor
@@ -21,8 +21,8 @@ class _ManyRuns(Endpoint):
     query = frozenset({"project"})
     gives = {"GET": out.RunOut}
 
-    def rows(self) -> QuerySet:
-        rows = Run.objects.visible_to(self.actor)
+    def rows(self) -> RunQuerySet:
+        rows: RunQuerySet = Run.objects.visible_to(self.actor)
         project = self.request.query_params.get("project")
         return rows if project is None else rows.filter(project__uid=project)
 
@@ -61,7 +61,7 @@ class ActiveRuns(_ManyRuns):
 
     route = "active-runs"
 
-    def rows(self) -> QuerySet:
+    def rows(self) -> RunQuerySet:
         return super().rows().active()
 
 

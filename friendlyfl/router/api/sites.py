@@ -155,18 +155,16 @@ class Keys(Endpoint):
     site: Site
 
     def locate(self, actor: Actor) -> Role:
-        own = actor.kind is Kind.SITE and actor.site is not None
-        rows = Site.objects.fellows_of(actor.site.pk) if own else _seen_by_administrator(actor)
+        if actor.kind is Kind.SITE and actor.site is not None:
+            rows = Site.objects.fellows_of(actor.site.pk)
+        else:
+            rows = Site.objects.all() if actor.is_administrator else Site.objects.none()
         self.site = find(rows, uid=self.kwargs["site"])
         return role_of(actor)
 
     def get(self, request: Request, site: str) -> Response:
         newest = Card.objects.filter(site=self.site).order_by("-pk")[:CARDS]
         return self.give(out.CardsOut, {"cards": list(newest)[::-1]})
-
-
-def _seen_by_administrator(actor: Actor) -> object:
-    return Site.objects.all() if actor.is_administrator else Site.objects.none()
 
 
 class Revoke(OneSite):

@@ -29,12 +29,12 @@ class Users(UserManager.from_queryset(UserQuerySet)):  # type: ignore[misc]
 class User(AbstractUser):
     """A person. `is_staff` makes an administrator; only the admin site and the command line can set it."""
 
-    first_name = None
-    last_name = None
+    first_name = None  # type: ignore[assignment]
+    last_name = None  # type: ignore[assignment]
     uid = UidField(unique=True, editable=False)
     name = models.CharField("full name", max_length=100, blank=True)
 
-    objects = Users()
+    objects = Users()  # type: ignore[misc]
 
     class Meta:
         db_table = "ffl_user"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Self
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Count, Q
 from django.utils import timezone
 
 from friendlyfl.core import limits
@@ -16,7 +16,11 @@ from .sites import Site
 
 class ProjectQuerySet(VisibleQuerySet):
     def seen_by_administrator(self) -> Self:
-        return self.all()
+        inside = Q(participants__out_at=None) & Q(participants__isnull=False)
+        return self.annotate(
+            participants_count=Count("participants", filter=inside, distinct=True),
+            runs_count=Count("runs", distinct=True),
+        )
 
     def seen_by_site(self, site: int) -> Self:
         mine = Participant.objects.filter(site=site, out_at=None).values("project")

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Self
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from friendlyfl.core import limits
@@ -25,7 +25,8 @@ class SiteQuerySet(VisibleQuerySet):
         members = Participant.objects.filter(project__coordinator=site, out_at=None).values("site")
         joined = Participant.objects.filter(site=site, out_at=None).values("project")
         coordinators = Project.objects.filter(pk__in=joined).values("coordinator")
-        return self.filter(Q(pk=site) | Q(pk__in=members) | Q(pk__in=coordinators))
+        seen = self.filter(Q(pk=site) | Q(pk__in=members) | Q(pk__in=coordinators))
+        return seen.annotate(is_member=Exists(members.filter(site=OuterRef("pk"))))
 
     def seen_by_person(self, user: int) -> Self:
         return self.filter(owner=user)
