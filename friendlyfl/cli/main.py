@@ -46,7 +46,7 @@ class Said(click.ClickException):
 
     def __init__(self, sentence: str, exit_code: int) -> None:
         super().__init__(sentence)
-        self.exit_code = exit_code
+        self.exit_code = exit_code  # type: ignore[misc]  # click reads it from the instance
 
     def show(self, file: Any = None) -> None:
         click.echo(self.message, err=True)
@@ -105,7 +105,7 @@ def failures_in_words() -> Iterator[None]:
 def _usage(error: click.UsageError) -> str:
     words = error.format_message()
     if isinstance(error, click.BadParameter) and not isinstance(error, click.MissingParameter):
-        hint = error.param_hint or (error.param.get_error_hint(error.ctx) if error.param else "")  # type: ignore[arg-type]
+        hint = error.param_hint or (error.param.get_error_hint(error.ctx) if error.param else "")
         words = f"{hint}: {error.message}" if hint else error.message
     see = f" See: {error.ctx.command_path} --help" if error.ctx else ""
     return words + see

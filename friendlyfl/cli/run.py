@@ -267,7 +267,7 @@ def logs(project: str | None, number: int | None, as_json: bool) -> None:
     from friendlyfl.core.troubles import sentence
 
     row = actions.find.run(the_project(project), number)
-    lines = [
+    lines: list[dict[str, Any]] = [
         {
             "at": datetime.fromtimestamp(line.at, UTC).isoformat(timespec="seconds"),
             "hospital": members.name_of(line.site),

@@ -15,6 +15,7 @@ import os
 import secrets
 import stat
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,26 +114,40 @@ class Home:
         Raises ConflictError when another process on this machine runs on it.
         """
         with self.sub("lock").open("a+") as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise ConflictError(
-                    "already_running",
-                    f"A controller already runs on {self.folder}. Stop it first, or use another --home.",
-                ) from error
+            for tries_left in reversed(range(5)):
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except OSError as error:
+                    if not tries_left:
+                        raise ConflictError(
+                            "already_running",
+                            f"A controller already runs on {self.folder}. Stop it first, or use another --home.",
+                        ) from error
+                    time.sleep(0.05)  # somebody may only be asking `holder`
             handle.truncate(0)
             handle.write(str(os.getpid()))
             handle.flush()
             yield
 
     @property
+    def holder(self) -> int | None:
+        """The process id of the controller that holds this home now (0 if it is not known), or None."""
+        try:
+            with self.sub("lock").open("r") as handle:
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    said = handle.read(20)
+                    return int(said) if said.isdigit() else 0
+        except OSError:  # no such file yet, or nothing that could be locked
+            pass
+        return None
+
+    @property
     def running(self) -> bool:
         """Whether a controller process holds this home now."""
-        try:
-            with self.lock():
-                return False
-        except ConflictError:
-            return True
+        return self.holder is not None
 
 
 def write_durably(path: Path, raw: bytes, mode: int = 0o600) -> None:

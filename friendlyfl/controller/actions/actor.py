@@ -1,11 +1,13 @@
 """Who acts, what they may, and the line that remembers it. Every verb of this package goes through `acting`."""
 
+import getpass
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from friendlyfl.controller.models import ROLES, AuditLine
-from friendlyfl.core.errors import ForbiddenError, FriendlyError
+from friendlyfl.core.errors import ForbiddenError, FriendlyError, UsageError
 
 
 @dataclass(frozen=True)
@@ -14,6 +16,16 @@ class Actor:
 
     name: str
     role: str
+
+    @classmethod
+    def at_the_keyboard(cls, person: str = "", role: str = "site-admin") -> "Actor":
+        """Whoever may read the home's files on this machine, by the name they are signed in with."""
+        if role not in ROLES:
+            raise UsageError("role", f"A role is one of {', '.join(ROLES)}.")
+        try:
+            return cls(person or getpass.getuser(), role)
+        except (KeyError, OSError):  # a container's user without a name
+            return cls(f"user {os.getuid()}", role)
 
 
 @contextmanager

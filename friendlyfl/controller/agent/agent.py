@@ -15,7 +15,7 @@ from friendlyfl.controller.agent.deliver import deliver
 from friendlyfl.controller.agent.work import work
 
 log = logging.getLogger("friendlyfl.agent")
-STOP_WITHIN = 0.7  # seconds
+STOP_WITHIN, A_MOMENT = 1.0, 0.2  # seconds
 DUTIES: tuple[Callable[[Bell], None], ...] = (collect, deliver, work, beat, Bell.listen)
 
 
@@ -45,8 +45,11 @@ class Agent:
         """End the runners, and give every thread a moment for the transaction in hand."""
         self.bell.stop()
         until = time.monotonic() + STOP_WITHIN
-        for thread in self._threads:
-            thread.join(max(until - time.monotonic(), 0.0) if thread.daemon else None)
+        for thread in reversed(
+            self._threads
+        ):  # collect last: mostly it waits in a poll, with nothing in hand
+            left = A_MOMENT if thread.name == collect.__name__ else max(until - time.monotonic(), A_MOMENT)
+            thread.join(left if thread.daemon else None)
 
 
 def _kept_alive(duty: Callable[[Bell], None], bell: Bell) -> None:
