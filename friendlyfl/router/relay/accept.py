@@ -1,8 +1,8 @@
 """Accepting one message, in the order of the design: whoever may not know learns nothing from a later check.
 
-    signature and lease (admission); size; strict parse; sender is the asker; project, epoch and manifest are the
-    current ones or those that the run is pinned to; the type is allowed for the role; the deliveries go to members of
-    that epoch; the envelope's signature; the slot is free; the blob is here
+    signature and lease (admission); size; strict parse; sender is the asker; (a repeat ends well here); project, epoch
+    and manifest are the current ones or those that the run is pinned to; the type is allowed for the role; the
+    deliveries go to members of that epoch; the envelope's signature; the slot is free; the blob is here
 
 What costs time and needs no database (parsing, hashing, the envelope's signature) is done before the transaction; its
 verdict is kept and spoken at its own place in the order. Rows, positions and a small blob are one transaction.
@@ -25,8 +25,8 @@ from friendlyfl.core import limits
 from friendlyfl.core.errors import WireError
 from friendlyfl.router.relay.admission import Admitted, Credential
 from friendlyfl.router.relay.body import read_json
-from friendlyfl.router.relay.commits import Transaction
 from friendlyfl.router.relay.errors import Refusal, not_found
+from friendlyfl.router.relay.transaction import Job, Transaction
 from friendlyfl.wire.canonical import unb64
 from friendlyfl.wire.message import (
     TYPES,
@@ -96,6 +96,7 @@ class Accept(Admitted):
     def __init__(self, credential: Credential, parsed: Parsed) -> None:
         super().__init__(credential)
         self.parsed = parsed
+        self.repeats = False  # set by `mark_repeats`
         self._project = 0
         self._readers: list[tuple[int, str]] = []
 
@@ -104,8 +105,10 @@ class Accept(Admitted):
         ctx = self.parsed.envelope.ctx
         if ctx.sender != self.asker.uid:
             raise Refusal(403, "other_sender", "A site posts in its own name only.", who=SENDER)
-        manifest = self._place(tx, ctx)
-        self._check_members(tx, ctx, manifest)
+        if self.repeats:
+            return
+        members = self._place(tx, ctx)
+        self._check_members(ctx, members)
         if not self.parsed.signed:
             raise Refusal(
                 422,
@@ -118,33 +121,52 @@ class Accept(Admitted):
         return [pk for pk, _ in self._readers]
 
     def apply(self, tx: Transaction) -> int:
-        held = tx.one(
-            "SELECT digest, slot FROM ffl_message WHERE slot = ? OR digest = ? ORDER BY slot <> ? LIMIT 1",
-            *(self.parsed.slot, self.parsed.id, self.parsed.slot),
-        )
-        if held is not None:
-            return self._repeat(tx, str(held[0]), str(held[1]))
-        self._keep_blob(tx)
-        self._write(tx)
+        if self.repeats:
+            return 200
+        trouble = self._blob_trouble(tx)
+        message = None if trouble is not None else self._write_message(tx)
+        if message is None:
+            self._refuse_taken_slot(tx)
+            if trouble is not None:
+                raise trouble
+            return 200  # its twin came in the same group
+        parsed = self.parsed
+        if parsed.blob is not None:
+            keep_blob(tx, parsed.envelope.ct_sha256, len(parsed.blob), parsed.blob, int(time.time()))
+        for pk, uid in self._readers:
+            delivery = parsed.deliveries[uid]
+            tx.deliver(message, pk, uid, delivery.raw, delivery.signature)
         return 201
 
-    def _place(self, tx: Transaction, ctx: Context) -> int:
-        """The manifest that the message was made under, if a member may still post under it."""
-        found = tx.one(
-            "SELECT p.id, p.epoch, p.state, m.id, m.sha256,"
-            " (SELECT r.epoch FROM ffl_run r WHERE r.uid = ? AND r.project_id = p.id)"
+    def _place(self, tx: Transaction, ctx: Context) -> dict[str, tuple[int, str, bool]]:
+        """Who of sender and readers is a member of the message's epoch: row, role, and whether it still is one.
+
+        The epoch has to be the current one, or the one that the message's run is pinned to.
+        """
+        rows = tx.all(
+            "SELECT p.id, p.epoch, p.state, m.sha256,"
+            " (SELECT r.epoch FROM ffl_run r WHERE r.uid = ? AND r.project_id = p.id),"
+            " s.uid, s.id, mem.role, still.id"
             " FROM ffl_project p"
-            " JOIN ffl_participant pt ON pt.project_id = p.id AND pt.site_id = ? AND pt.out_at IS NULL"
+            " JOIN ffl_participant me ON me.project_id = p.id AND me.site_id = ? AND me.out_at IS NULL"
             " LEFT JOIN ffl_manifest m ON m.project_id = p.id AND m.epoch = ?"
+            " LEFT JOIN ffl_member mem ON mem.manifest_id = m.id"
+            "  AND mem.site_id IN (SELECT id FROM ffl_site WHERE uid IN (?*))"
+            " LEFT JOIN ffl_site s ON s.id = mem.site_id"
+            " LEFT JOIN ffl_participant still"
+            "  ON still.project_id = p.id AND still.site_id = mem.site_id AND still.out_at IS NULL"
             " WHERE p.uid = ?",
-            ctx.run or "",
-            self.asker.pk,
-            ctx.epoch,
-            ctx.project,
+            *(
+                ctx.run or "",
+                self.asker.pk,
+                ctx.epoch,
+                [self.asker.uid, *self.parsed.deliveries],
+                ctx.project,
+            ),
         )
-        if found is None:
+        if not rows:
             raise not_found()
-        self._project, current, state, manifest, sha256, pinned = found
+        self._project, current, state, sha256, pinned = rows[0][:5]
         if state == "archived":
             raise Refusal(
                 409, "project_archived", "This project is archived; nothing is posted in it any more."
@@ -157,15 +179,14 @@ class Accept(Admitted):
                 who=SENDER,
                 extra={"epoch": current},
             )
-        return int(manifest)
+        return {row[5]: (int(row[6]), row[7], row[8] is not None) for row in rows if row[5] is not None}
 
-    def _check_members(self, tx: Transaction, ctx: Context, manifest: int) -> None:
-        """Role of the sender, membership of the readers, all in the epoch of the message.
+    def _check_members(self, ctx: Context, members: dict[str, tuple[int, str, bool]]) -> None:
+        """Role of the sender and membership of the readers.
 
         A reader that has left since is still a member of that epoch: no fault of the sender's, who sealed before it
         knew. It gets nothing any more.
         """
-        members = self._members(tx, manifest, [self.asker.uid, *self.parsed.deliveries])
         if self.asker.uid not in members:
             raise Refusal(
                 403, "not_a_member", "This site joined after the run had begun; it takes part in the next."
@@ -180,24 +201,21 @@ class Accept(Admitted):
             raise Refusal(
                 422, "reader_not_a_member", "A reader of this message is not in the project.", who=SENDER
             )
-        self._readers = [(members[uid][0], uid) for uid in self.parsed.deliveries if members[uid][2]]
+        self._readers = sorted((members[uid][0], uid) for uid in self.parsed.deliveries if members[uid][2])
         if not self._readers:
             raise Refusal(
                 422, "readers_left", "All readers of this message have left the project.", who=SENDER
             )
 
-    def _members(self, tx: Transaction, manifest: int, uids: list[str]) -> dict[str, tuple[int, str, bool]]:
-        rows = tx.all(
-            "SELECT s.uid, s.id, m.role, p.id FROM ffl_member m JOIN ffl_site s ON s.id = m.site_id"
-            " LEFT JOIN ffl_participant p ON p.project_id = ? AND p.site_id = m.site_id AND p.out_at IS NULL"
-            " WHERE m.manifest_id = ? AND s.uid IN (?*)",
-            *(self._project, manifest, uids),
+    def _refuse_taken_slot(self, tx: Transaction) -> None:
+        """Refuse if something else was said in this place, and leave a line for the coordinator."""
+        held = tx.all(
+            "SELECT digest, slot FROM ffl_message WHERE slot = ? OR digest = ?",
+            self.parsed.slot,
+            self.parsed.id,
         )
-        return {str(uid): (int(pk), str(role), present is not None) for uid, pk, role, present in rows}
-
-    def _repeat(self, tx: Transaction, digest: str, slot: str) -> int:
-        if digest == self.parsed.id and slot == self.parsed.slot:
-            return 200
+        if all(tuple(row) == (self.parsed.id, self.parsed.slot) for row in held):
+            return
         ctx = self.parsed.envelope.ctx
         tx.run(
             "INSERT INTO ffl_audit (uid, at, actor, action, object, project, address, outcome)"
@@ -215,55 +233,63 @@ class Accept(Admitted):
             who="the hospital's site-admin",
         )
 
-    def _keep_blob(self, tx: Transaction) -> None:
-        envelope, blob, now = self.parsed.envelope, self.parsed.blob, int(time.time())
+    def _blob_trouble(self, tx: Transaction) -> Refusal | None:
+        """What is the matter with the blob; it is spoken of only if the slot is free."""
+        envelope = self.parsed.envelope
         if not self.parsed.fits:
-            raise Refusal(
+            return Refusal(
                 422,
                 "blob_mismatch",
                 "The blob that came along is not the one that the envelope names.",
                 who=SENDER,
             )
-        if blob is None:
-            uploaded = tx.one(
-                "SELECT u.id FROM ffl_upload u JOIN ffl_blob b ON b.sha256 = u.sha256 AND b.gone_at IS NULL"
-                " WHERE u.site_id = ? AND u.sha256 = ? AND u.length = ? AND u.completed_at IS NOT NULL"
-                " AND u.expires_at > ? FOR UPDATE",
-                *(self.asker.pk, envelope.ct_sha256, envelope.ct_len, now),
-            )
-            if uploaded is None:
-                raise Refusal(
-                    409, "blob_missing", "The message's blob is not here yet; upload it first.", who=SENDER
-                )
-            return
-        keep_blob(tx, envelope.ct_sha256, len(blob), blob, now)
+        if self.parsed.blob is not None:
+            return None
+        uploaded = tx.one(
+            "SELECT u.id FROM ffl_upload u JOIN ffl_blob b ON b.sha256 = u.sha256 AND b.gone_at IS NULL"
+            " WHERE u.site_id = ? AND u.sha256 = ? AND u.length = ? AND u.completed_at IS NOT NULL"
+            " AND u.expires_at > ? FOR UPDATE",
+            *(self.asker.pk, envelope.ct_sha256, envelope.ct_len, int(time.time())),
+        )
+        if uploaded is not None:
+            return None
+        return Refusal(
+            409, "blob_missing", "The message's blob is not here yet; upload it first.", who=SENDER
+        )
 
-    def _write(self, tx: Transaction) -> None:
+    def _write_message(self, tx: Transaction) -> int | None:
+        """The new row, or None if its slot or its digest is taken."""
         parsed, ctx = self.parsed, self.parsed.envelope.ctx
         row = tx.one(
             "INSERT INTO ffl_message (digest, slot, project_id, sender_id, type, run, step, round, part, epoch,"
             " envelope, signature, blob_sha256, blob_length, posted_at)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING id",
             *(parsed.id, parsed.slot, self._project, self.asker.pk),
             *(ctx.type, ctx.run or "", ctx.step, ctx.round, ctx.part, ctx.epoch),
             *(parsed.post.envelope, parsed.post.signature),
             *(parsed.envelope.ct_sha256, parsed.envelope.ct_len, int(time.time())),
         )
-        assert row is not None  # RETURNING gives the row that was written
-        tx.many(
-            "INSERT INTO ffl_delivery (message_id, site_id, position, delivery, signature)"
-            " VALUES (?, ?, ?, ?, ?)",
-            [
-                (
-                    row[0],
-                    pk,
-                    tx.next_position(pk, uid),
-                    parsed.deliveries[uid].raw,
-                    parsed.deliveries[uid].signature,
-                )
-                for pk, uid in sorted(self._readers)
-            ],
+        return None if row is None else int(row[0])
+
+
+def mark_repeats(tx: Transaction, jobs: list[Job]) -> None:
+    """Find out for a whole group which messages were accepted before, from this very sender for these very readers.
+
+    They are answered 200 before anything else is asked: an outbox that lost our 201 sends its bytes again, and by then
+    the epoch may be another or a reader gone. Told `other_epoch`, it would seal anew and find its own slot taken.
+    """
+    posts = [job for job in jobs if isinstance(job, Accept)]
+    if not posts:
+        return
+    known = {
+        (digest, slot, int(sender))
+        for digest, slot, sender in tx.all(
+            "SELECT digest, slot, sender_id FROM ffl_message WHERE digest IN (?*)",
+            [job.parsed.id for job in posts],
         )
+    }
+    for job in posts:
+        job.repeats = (job.parsed.id, job.parsed.slot, job.asker.pk) in known
 
 
 def keep_blob(tx: Transaction, sha256: str, length: int, data: bytes | None, now: int) -> None:

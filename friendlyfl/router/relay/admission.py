@@ -4,7 +4,7 @@ The records' `credentials.verify` blocks and commits for itself. Here the same c
 has to cost little and a post must be one transaction:
 
     identify(request)   in the event loop: the claim, the key, the signature, the clock
-    Admitted.check(tx)  in the writer: revoked or not, the nonce, the lease, last seen; in the request's transaction
+    admit(tx, jobs)     in the writer: revoked or not, the nonce, the lease; in the transaction of the requests
 
 **The nonce is kept in the same transaction as what the request does**, so a request that was answered is one whose
 nonce is kept. A post's transaction is synced before the answer. One that only looks (poll, download, HEAD) commits
@@ -23,15 +23,17 @@ What does not live here: the sentences for signatures and clocks (router/credent
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from starlette.requests import HTTPConnection
 
 from friendlyfl.core import limits
 from friendlyfl.router import credentials
-from friendlyfl.router.relay.commits import Job, Reader, Transaction
+from friendlyfl.router.relay.commits import Reader
 from friendlyfl.router.relay.database import Database
 from friendlyfl.router.relay.errors import IT, Refusal
 from friendlyfl.router.relay.limiter import Limiter
+from friendlyfl.router.relay.transaction import Job, Transaction
 from friendlyfl.wire.requests import RequestClaim
 
 REMEMBERED = 10_000  # keys; a house with more hospitals only asks the database more often
@@ -137,33 +139,20 @@ def one_credential(asked: credentials.Asked, request: HTTPConnection) -> None:
 
 
 class Admitted(Job):
-    """A job of a site. What it may do beyond being this site is for the subclass."""
+    """A job of a site. What it may do beyond being this site is for the subclass.
+
+    `admit` has judged it, and knows its mailbox, before `check`; a job that it has not seen is refused.
+    """
 
     def __init__(self, credential: Credential) -> None:
         self.asker = credential.asker
         self.claim = credential.claim
+        self.verdict: Refusal | None = credentials.bad_signature()
+        self.last = self.acked = 0  # of the asker's mailbox, as this transaction found it
 
     def check(self, tx: Transaction) -> None:
-        """Refuse a revoked site, a second use of the nonce, a lease that has passed on."""
-        row = tx.one(
-            "SELECT s.state, COALESCE(l.fence, 0) FROM ffl_site s LEFT JOIN ffl_lease l ON l.site_id = s.id"
-            " WHERE s.id = ? AND s.public = ?",
-            *(self.asker.pk, self.asker.public.hex()),
-        )
-        kept = row and tx.run(
-            "INSERT INTO ffl_nonce (site_id, nonce, expires_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-            self.asker.pk,
-            self.claim.nonce,
-            self.claim.created + limits.NONCE_KEPT,
-        )
-        if row is None:
-            raise credentials.bad_signature()  # deleted, or with another key, since this one was remembered
-        if not kept:
-            raise credentials.replayed_request()
-        if row[0] != "active":
-            raise credentials.site_revoked()
-        if int(row[1]) != self.claim.lease:
-            raise credentials.fenced()
+        if self.verdict is not None:
+            raise self.verdict
         tx.see(self.asker.pk, self.claim.created)
 
 
@@ -171,3 +160,51 @@ class Enter(Admitted):
     """Admission alone, for a request that is then refused: whoever may not ask at all is told that, and no more."""
 
     durable = False
+
+
+def admit(tx: Transaction, jobs: list[Job]) -> None:
+    """Judge all of a group: keep the nonces, refuse revoked sites, second uses and leases that have passed on.
+
+    Two statements for the whole group. The nonce of a request that is refused is kept too.
+    """
+    asking = [job for job in jobs if isinstance(job, Admitted)]
+    if not asking:
+        return
+    found = {
+        int(pk): row
+        for pk, *row in tx.all(
+            "SELECT s.id, s.public, s.state, COALESCE(l.fence, 0), COALESCE(m.last, 0), COALESCE(m.acked, 0)"
+            " FROM ffl_site s LEFT JOIN ffl_lease l ON l.site_id = s.id LEFT JOIN ffl_mailbox m ON m.site_id = s.id"
+            " WHERE s.id IN (?*)",
+            sorted({job.asker.pk for job in asking}),
+        )
+    }
+    nonces = [
+        (job.asker.pk, job.claim.nonce, job.claim.created + limits.NONCE_KEPT)
+        for job in asking
+        if job.asker.pk in found
+    ]
+    new = set()
+    if nonces:
+        sql = (
+            "INSERT INTO ffl_nonce (site_id, nonce, expires_at) VALUES * ON CONFLICT DO NOTHING"
+            " RETURNING site_id, nonce"
+        )
+        new = {(int(pk), str(nonce)) for pk, nonce in tx.insert(sql, nonces)}
+    for job in asking:
+        job.verdict = _verdict(job, found.get(job.asker.pk), new)
+
+
+def _verdict(job: Admitted, row: list[Any] | None, new: set[tuple[int, str]]) -> Refusal | None:
+    if row is None or row[0] != job.asker.public.hex():
+        return credentials.bad_signature()  # deleted, or with another key, since this one was remembered
+    use = (job.asker.pk, job.claim.nonce)
+    if use not in new:
+        return credentials.replayed_request()
+    new.remove(use)  # the same request twice in one group is a replay as well
+    if row[1] != "active":
+        return credentials.site_revoked()
+    if int(row[2]) != job.claim.lease:
+        return credentials.fenced()
+    job.last, job.acked = int(row[3]), int(row[4])
+    return None

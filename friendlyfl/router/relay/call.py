@@ -24,9 +24,9 @@ from friendlyfl.router import credentials
 from friendlyfl.router.logs import request_line
 from friendlyfl.router.relay import body
 from friendlyfl.router.relay.admission import Credential, Enter
-from friendlyfl.router.relay.commits import Job
 from friendlyfl.router.relay.errors import HEAD, Disconnected, Refusal, answer, not_found, refuse, unexpected
 from friendlyfl.router.relay.service import Service
+from friendlyfl.router.relay.transaction import Job
 
 LARGEST_NUMBER = 2**53 - 1
 _ID = re.compile(r"[0-9a-f-]{36,64}")

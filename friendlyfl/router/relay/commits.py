@@ -1,117 +1,35 @@
 """Group commit: one thread writes, and posts that arrive while one is being synced share the next sync.
 
-A `Job` is what one request does to the database, in two halves:
-
-    check(tx)   reads and refuses; of its own it writes nothing but what must last even when it refuses (the nonce)
-    apply(tx)   writes; runs when the mailboxes it named are locked
-
-All jobs waiting at one moment form one transaction: every check, then the mailboxes of all of them locked **in
-order of site**, then every apply, then one commit. Locked in one order everywhere, two workers on PostgreSQL
-cannot wait for each other, and positions commit in the order in which they are given.
+All jobs waiting at one moment form one transaction: they are prepared together (admission), then every check, then
+the mailboxes of all of them are locked **in order of site**, then every apply, then one commit. Locked in one order
+everywhere, two workers on PostgreSQL cannot wait for each other, and positions commit in the order in which they are
+given.
 
 A refusal ends its own job only. Anything unexpected undoes the transaction, and its jobs are done again one by
 one, so that one bad job cannot take its neighbours along. A job must therefore keep nothing of a first try.
 
 Answers are given after the commit and never before; readers are woken in the same moment.
 
-What does not live here: what jobs do; SQL (database); who waits for post (bell).
+What does not live here: what jobs do; what a transaction gathers (transaction); SQL (database); who waits for post
+(bell).
 """
 
 import asyncio
 import queue
 import threading
-import time
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from friendlyfl.core.errors import FriendlyError
-from friendlyfl.core.faults import faultpoint
 from friendlyfl.router.relay.bell import Bell
 from friendlyfl.router.relay.database import Database, Engine
 from friendlyfl.router.relay.errors import busy, unexpected
+from friendlyfl.router.relay.transaction import Job, Transaction
+
+Prepare = Callable[[Transaction, list[Job]], None]
 
 GROUP = 128  # most jobs in one transaction
-SEEN_EVERY = 10.0  # seconds between two updates of a site's last_seen
 QUEUE = 1024  # most jobs waiting; beyond that the askers are told to come back
-
-
-class Transaction(Database):
-    """The database within one group: adds the mailboxes it holds and the bells to ring once it is committed."""
-
-    def __init__(self, engine: Engine) -> None:
-        super().__init__(engine)
-        self.rung: set[str] = set()
-        self._last: dict[int, int] = {}
-        self._touched: set[int] = set()
-        self._seen: dict[int, int] = {}
-        self._noted: dict[int, float] = {}
-
-    def start(self, *, durable: bool) -> None:
-        self.rung, self._last, self._touched, self._seen = set(), {}, set(), {}
-        self.begin(durable=durable)
-
-    def lock(self, sites: Sequence[int]) -> None:
-        """Lock these sites' mailboxes in order of site; later calls in one transaction may only repeat them."""
-        found = self.all(
-            "SELECT site_id, last FROM ffl_mailbox WHERE site_id IN (?*) ORDER BY site_id FOR UPDATE",
-            sorted(sites),
-        )
-        self._last.update({int(site): int(last) for site, last in found})
-
-    def next_position(self, site: int, uid: str) -> int:
-        """The next position of a locked mailbox; its bell is rung after the commit."""
-        self._last[site] += 1
-        self._touched.add(site)
-        self.rung.add(uid)
-        return self._last[site]
-
-    def see(self, site: int, created: int) -> None:
-        """A site has asked, by its own clock at `created`. Written down at most once in SEEN_EVERY seconds."""
-        now = time.monotonic()
-        if now - self._noted.get(site, -SEEN_EVERY) >= SEEN_EVERY:
-            self._noted[site] = now
-            self._seen[site] = created
-
-    def finish(self) -> None:
-        """Write the positions given and who was seen, tell the other workers, commit."""
-        if self._seen:
-            self._write_seen()
-        if self._touched:
-            self.many(
-                "UPDATE ffl_mailbox SET last = ? WHERE site_id = ?",
-                [(self._last[site], site) for site in sorted(self._touched)],
-            )
-        if self.rung and self.engine.postgres:
-            self.many("SELECT pg_notify('ffl_inbox', ?)", [(uid,) for uid in sorted(self.rung)])
-        faultpoint("relay.before-commit")
-        self.commit()
-        faultpoint("relay.after-commit")
-
-    def _write_seen(self) -> None:
-        now = datetime.now(UTC)
-        rows = [
-            (self.engine.time(now), created - int(now.timestamp()), site)
-            for site, created in sorted(self._seen.items())
-        ]
-        self.many("UPDATE ffl_site SET last_seen = ?, clock_skew = ? WHERE id = ?", rows)
-
-
-class Job:
-    """One request's work. `durable` is False only where a lost commit could do no harm; see admission.py."""
-
-    durable = True
-
-    def check(self, tx: Transaction) -> None:
-        """Read and refuse."""
-
-    def mailboxes(self) -> Sequence[int]:
-        """Sites whose mailboxes `apply` needs locked; asked after `check`."""
-        return ()
-
-    def apply(self, tx: Transaction) -> Any:
-        """Write, and say what the asker is told."""
-        return None
 
 
 class Waiting(NamedTuple):
@@ -198,22 +116,24 @@ class Writer(Worker):
 
     name = "relay-writer"
 
-    def __init__(self, engine: Engine, bell: Bell) -> None:
+    def __init__(self, engine: Engine, bell: Bell, prepare: Prepare | None = None) -> None:
         super().__init__()
         self._tx = Transaction(engine)
         self._bell = bell
+        self._prepare = prepare
 
     def handle(self, group: list[Waiting]) -> list[Outcome]:
         tx = self._tx
         try:
             tx.start(durable=any(waiting.work.durable for waiting in group))
-        except (
-            Exception
-        ) as error:  # the database does not even begin: nobody is helped by asking again one by one
+        except Exception as error:
+            # The database does not even begin: nobody is helped by asking it again for each.
             tx.roll_back()
             unexpected(error, "beginning a transaction")
             return [Outcome(waiting, None, busy()) for waiting in group]
         try:
+            if self._prepare is not None:
+                self._prepare(tx, [waiting.work for waiting in group])
             outcomes = _transact(tx, group)
             tx.finish()
         except Exception as error:

@@ -110,9 +110,7 @@ class PostgresEngine(Engine):
         )
 
     def begin(self, connection: Any, *, durable: bool) -> None:
-        connection.execute("BEGIN")
-        if not durable:
-            connection.execute("SET LOCAL synchronous_commit = off")
+        connection.execute("BEGIN" if durable else "BEGIN; SET LOCAL synchronous_commit = off")
 
     def execute(self, connection: Any, sql: str, values: Sequence[Any] = ()) -> Any:
         return connection.execute(_for_postgres(sql), values)
@@ -181,6 +179,13 @@ class Database:
         """All rows."""
         rows: list[Row] = self.engine.execute(self.connection, sql, values).fetchall()
         return rows
+
+    def insert(self, sql: str, rows: Sequence[Sequence[Any]]) -> list[Row]:
+        """A few rows in one statement: `VALUES *` stands for them. What RETURNING names comes back."""
+        groups = ", ".join(["(" + ", ".join("?" * len(rows[0])) + ")"] * len(rows))
+        return self.all(
+            sql.replace("VALUES *", f"VALUES {groups}"), *(value for row in rows for value in row)
+        )
 
     def run(self, sql: str, *values: Any) -> int:
         """How many rows the statement touched."""

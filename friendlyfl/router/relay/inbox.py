@@ -18,9 +18,9 @@ from typing import Any
 
 from friendlyfl.core import limits
 from friendlyfl.router.relay.admission import Admitted, Credential
-from friendlyfl.router.relay.commits import Transaction
 from friendlyfl.router.relay.database import Database, Row
 from friendlyfl.router.relay.errors import Refusal, not_found
+from friendlyfl.router.relay.transaction import Transaction
 from friendlyfl.wire.canonical import b64
 
 JSON_PER_MESSAGE = 512  # about what names, ids and quotes of one message weigh
@@ -30,30 +30,30 @@ _COLUMNS = (
     " FROM ffl_delivery d JOIN ffl_message m ON m.id = d.message_id JOIN ffl_site s ON s.id = m.sender_id"
     " LEFT JOIN ffl_blob b ON b.sha256 = m.blob_sha256"
 )
-_WEIGHTS = (
-    "SELECT d.position, length(m.envelope) + length(d.delivery) + COALESCE(length(b.data), 0)"
-    " FROM ffl_delivery d JOIN ffl_message m ON m.id = d.message_id"
-    " LEFT JOIN ffl_blob b ON b.sha256 = m.blob_sha256"
-    " WHERE d.site_id = ? AND d.position > ? ORDER BY d.position LIMIT ?"
+_NEXT = " ".join(
+    (
+        _COLUMNS,
+        "WHERE d.site_id = ? AND d.position > ? AND d.position <= (SELECT MAX(position) FROM"
+        " (SELECT position, ROW_NUMBER() OVER (ORDER BY position) AS number,"
+        "         SUM(weight) OVER (ORDER BY position) AS total"
+        "  FROM (SELECT d.position AS position,"
+        "        (length(m.envelope) + length(d.delivery) + COALESCE(length(b.data), 0)) * 4 / 3 + ? AS weight"
+        "        FROM ffl_delivery d JOIN ffl_message m ON m.id = d.message_id"
+        "        LEFT JOIN ffl_blob b ON b.sha256 = m.blob_sha256"
+        "        WHERE d.site_id = ? AND d.position > ? ORDER BY d.position LIMIT ?) AS light) AS weighed"
+        " WHERE total <= ? OR number = 1) ORDER BY d.position",
+    )
 )
 
 
 def look(database: Database, site: int, since: int) -> list[dict[str, Any]]:
-    """The next messages, as many as one answer takes: first their weights, then only what is given.
-
-    So one answer costs its own size in memory, whatever lies in the mailbox.
+    """The next messages, as many as one answer takes: their weights are added up first, and only what is given is
+    fetched. So one answer costs its own size in memory, whatever lies in the mailbox.
     """
-    last, weight = since, 0
-    for position, octets in database.all(_WEIGHTS, site, since, limits.INBOX_MESSAGES):
-        weight += int(octets) * 4 // 3 + JSON_PER_MESSAGE
-        if weight > limits.INBOX_BYTES and last > since:
-            break
-        last = int(position)
-    if last == since:
-        return []
     rows = database.all(
-        f"{_COLUMNS} WHERE d.site_id = ? AND d.position > ? AND d.position <= ? ORDER BY d.position",
-        *(site, since, last),
+        _NEXT,
+        *(site, since, JSON_PER_MESSAGE),
+        *(site, since, limits.INBOX_MESSAGES, limits.INBOX_BYTES),
     )
     return [shape(row) for row in rows]
 
@@ -87,22 +87,19 @@ class Poll(Admitted):
         self.since = since
         self.ack = ack
         self._moves = False
-        self._acked = 0
 
     def check(self, tx: Transaction) -> None:
         super().check(tx)
-        row = tx.one("SELECT last, acked FROM ffl_mailbox WHERE site_id = ?", self.asker.pk)
-        last, acked = (int(row[0]), int(row[1])) if row else (0, 0)
-        if max(self.since, self.ack or 0) > last:
+        if max(self.since, self.ack or 0) > self.last:
             # Taking such an acknowledgement would acknowledge post that will get these positions and was never read.
             raise Refusal(
                 409,
                 "cursor_ahead",
                 "This site knows more post than the Routing Server, which was restored from an older copy;"
                 " poll again from the position it names.",
-                extra={"last": last},
+                extra={"last": self.last},
             )
-        self._moves, self._acked = self.ack is not None and self.ack > acked, acked
+        self._moves = self.ack is not None and self.ack > self.acked
 
     def mailboxes(self) -> Sequence[int]:
         return (self.asker.pk,) if self._moves else ()
@@ -118,9 +115,10 @@ class Poll(Admitted):
             tx.run(
                 "UPDATE ffl_delivery SET acked_at = ?"
                 " WHERE site_id = ? AND position > ? AND position <= ? AND acked_at IS NULL",
-                *(int(time.time()), self.asker.pk, self._acked, self.ack),
+                *(int(time.time()), self.asker.pk, self.acked, self.ack),
             )
-        return look(tx, self.asker.pk, self.since)
+        # Post that came since `last` was read belongs to a later commit, which will ring.
+        return look(tx, self.asker.pk, self.since) if self.since < self.last else []
 
 
 class Acknowledge(Admitted):

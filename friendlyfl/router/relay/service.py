@@ -13,13 +13,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from friendlyfl.router.relay.admission import Admission
+from friendlyfl.router.relay.accept import mark_repeats
+from friendlyfl.router.relay.admission import Admission, admit
 from friendlyfl.router.relay.bell import Bell
 from friendlyfl.router.relay.commits import Reader, Writer
 from friendlyfl.router.relay.database import Engine, engine_from
 from friendlyfl.router.relay.errors import log
 from friendlyfl.router.relay.limiter import Limiter
 from friendlyfl.router.relay.store import DirectoryStore
+from friendlyfl.router.relay.transaction import Job, Transaction
 
 LISTEN_AGAIN = (
     2.0  # seconds between tries to listen; meanwhile polls find their post when they look by themselves
@@ -38,6 +40,12 @@ def configured_store() -> DirectoryStore:
     from django.conf import settings
 
     return DirectoryStore(Path(settings.PAYLOAD_STORE.removeprefix("dir:")))
+
+
+def prepare(tx: Transaction, jobs: list[Job]) -> None:
+    """What is asked once for a whole group: who may, and what was accepted before."""
+    admit(tx, jobs)
+    mark_repeats(tx, jobs)
 
 
 class Service:
@@ -64,7 +72,7 @@ class Service:
     @cached_property
     def writer(self) -> Writer:
         self._listen()
-        return Writer(self.engine, self.bell)
+        return Writer(self.engine, self.bell, prepare)
 
     @cached_property
     def reader(self) -> Reader:

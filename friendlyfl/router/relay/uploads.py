@@ -24,9 +24,9 @@ from friendlyfl.core import limits
 from friendlyfl.router.relay.accept import keep_blob
 from friendlyfl.router.relay.admission import Admitted, Credential
 from friendlyfl.router.relay.body import take
-from friendlyfl.router.relay.commits import Job, Transaction
 from friendlyfl.router.relay.errors import Refusal, not_found
 from friendlyfl.router.relay.store import DirectoryStore
+from friendlyfl.router.relay.transaction import Job, Transaction
 from friendlyfl.wire.fields import is_uid
 from friendlyfl.wire.message import TYPES, sealed_length
 

@@ -45,6 +45,16 @@ def test_the_same_message_again_is_the_same_message(relay: Relay, world: World) 
     assert len(relay.inbox(world.bob).json()["messages"]) == 1
 
 
+def test_a_repeat_ends_well_whatever_has_changed_since(relay: Relay, world: World) -> None:
+    """An outbox that lost its 201 must not be told to seal anew: it would find its own slot taken."""
+    letter = world.plan(readers=[world.bob])
+    assert relay.post(world.alice, letter).status_code == 201
+    world.next_epoch(world.alice, world.dora)
+    assert relay.post(world.alice, letter).status_code == 200
+    stolen = letter.body()
+    refused(relay.ask(world.dora, "POST", "/messages/", stolen), 403, "other_sender")
+
+
 def test_another_message_in_a_slot_is_refused_and_told_to_the_coordinator(relay: Relay, world: World) -> None:
     first, second = world.plan(), world.plan()
     assert relay.post(world.alice, first).status_code == 201

@@ -13,8 +13,9 @@ import pytest
 from friendlyfl.core import faults
 from friendlyfl.router.relay import commits
 from friendlyfl.router.relay.bell import Bell
-from friendlyfl.router.relay.commits import Job, Reader, Transaction, Waiting, Writer
+from friendlyfl.router.relay.commits import Reader, Waiting, Writer
 from friendlyfl.router.relay.errors import Refusal
+from friendlyfl.router.relay.transaction import Job, Transaction
 from tests.router.relay.asking import Relay
 from tests.router.relay.world import World
 
@@ -40,7 +41,11 @@ class Note(Job):
         tx.run("UPDATE ffl_mailbox SET acked = acked + 1 WHERE site_id = ?", self.site)
         if self.fail is not None:
             raise self.fail
-        return tx.next_position(self.site, "bob")
+        tx.rung.add("bob")
+        tx.run("UPDATE ffl_mailbox SET last = last + 1 WHERE site_id = ?", self.site)
+        row = tx.one("SELECT last FROM ffl_mailbox WHERE site_id = ?", self.site)
+        assert row is not None
+        return int(row[0])
 
 
 def count(world: World) -> tuple[int, int]:
