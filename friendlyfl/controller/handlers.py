@@ -4,7 +4,6 @@ Called by inbox (after all checks, in its transaction) and by the agent for this
 may refuse with WireError; then nothing of the message is kept. Content is parsed strictly: another site wrote it.
 """
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from friendlyfl.controller import here, members, plans, runs
+from friendlyfl.controller import here, members, plans, reading, runs
 from friendlyfl.controller.models import (
     PARTICIPANT,
     Approval,
@@ -27,10 +26,13 @@ from friendlyfl.core import moment
 from friendlyfl.core import run as core_run
 from friendlyfl.core import seat as core_seat
 from friendlyfl.core.errors import WireError
-from friendlyfl.core.limits import STATE_BYTES, TEXT_BYTES
+from friendlyfl.core.limits import STATE_BYTES
 from friendlyfl.core.troubles import known
 from friendlyfl.wire.codec import decode
+from friendlyfl.wire.fields import is_uid
 from friendlyfl.wire.message import TYPES, Context
+
+LOG_LINES = 1000  # in one message
 
 
 class EarlyPost(Exception):
@@ -52,6 +54,7 @@ class Place:
     run: str | None
     step: int
     round: int
+    seq: int = 0  # counts what the sender sealed, so that an older word is known as such
 
 
 def check_moment(ctx: Context, project: Project, run: Run | None) -> None:
@@ -81,7 +84,7 @@ def is_over(run: Run) -> bool:
 
 def handle(ctx: Context, content: bytes, project: Project, run: Run | None) -> None:
     """Do what the message says, inside the caller's transaction."""
-    place = Place(ctx.type, ctx.sender, ctx.epoch, ctx.manifest, ctx.run, ctx.step, ctx.round)
+    place = Place(ctx.type, ctx.sender, ctx.epoch, ctx.manifest, ctx.run, ctx.step, ctx.round, ctx.seq)
     _HANDLERS[ctx.type](place, content, project, run)
 
 
@@ -98,33 +101,30 @@ def _plan(place: Place, content: bytes, project: Project, run: Run | None) -> No
     plan = plans.read(content)
     if plan.project != project.uid:
         raise WireError("wrong_project", "A plan of another project was sent for this one.")
+    told = {"raw": content, "epoch": place.epoch, "seq": place.seq, "proposed_at": timezone.now()}
+    if project.plans.filter(seq__gt=place.seq).exists():  # this older one was held up on its way
+        Plan.objects.get_or_create(project=project, sha256=plan.sha256, defaults={**told, "current": False})
+        return
     project.plans.update(current=False)
-    Plan.objects.update_or_create(
-        project=project,
-        sha256=plan.sha256,
-        defaults={
-            "raw": content,
-            "epoch": place.epoch,
-            "current": True,
-            "proposed_at": timezone.now(),
-        },
-    )
+    Plan.objects.update_or_create(project=project, sha256=plan.sha256, defaults={**told, "current": True})
     project.name, project.purpose = plan.name, plan.purpose
     project.save(update_fields=["name", "purpose"])
 
 
 def _decision(place: Place, content: bytes, project: Project, run: Run | None) -> None:
-    said = _values(content, plan=str, epoch=int, person=str, reason=str)
+    said = reading.values(content, plan=str, epoch=int, person=str, reason=str)
     plan = project.plans.filter(sha256=said["plan"]).first()
     if plan is None:
         raise WireError("unknown_plan", "A hospital decided about a plan that was never proposed here.")
+    word = {
+        "epoch": reading.number(said["epoch"], least=1, most=project.epoch),
+        "person": reading.text(said["person"], 150, least=1),
+        "reason": reading.text(said["reason"], 500),
+    }
+    if plan.approvals.filter(site=place.sender, seq__gt=place.seq).exists():
+        return  # a newer word of this hospital came first
     Approval.objects.create(
-        plan=plan,
-        site=place.sender,
-        epoch=said["epoch"],
-        approved=place.type == "approve",
-        person=said["person"][:150],
-        reason=said["reason"][:500],
+        plan=plan, site=place.sender, approved=place.type == "approve", seq=place.seq, **word
     )
 
 
@@ -137,7 +137,7 @@ def _leave(place: Place, content: bytes, project: Project, run: Run | None) -> N
 
 
 def _run_invite(place: Place, content: bytes, project: Project, run: Run | None) -> None:
-    said = _values(
+    said = reading.values(
         content,
         run=str,
         number=int,
@@ -152,23 +152,35 @@ def _run_invite(place: Place, content: bytes, project: Project, run: Run | None)
     plan = project.plans.filter(sha256=said["plan"]).first()
     if plan is None or said["run"] != place.run:
         raise WireError("unknown_plan", "A run of a plan that was never sent here was announced.")
-    if said["steps"] != len(plans.read(bytes(plan.raw)).steps) or not 0 < said["patience"] < 1e8:
+    members.run_card(said["card"], place.sender, place.run)
+    if not _fits_plan(said, plans.read(bytes(plan.raw)), place, project):
         raise WireError("bad_invite", "The announcement of a run does not fit its plan.")
-    if run is None:
-        members.run_card(said["card"], place.sender, place.run)
-        run = Run.objects.create(
-            uid=said["run"],
-            project=project,
-            plan=plan,
-            number=said["number"],
-            epoch=place.epoch,
-            manifest=place.manifest,
-            repeats=said["repeats"][:36],
-            keys={place.sender: said["card"]},
-        )
+    run = Run.objects.create(
+        uid=said["run"],
+        project=project,
+        plan=plan,
+        number=said["number"],
+        epoch=place.epoch,
+        manifest=place.manifest,
+        repeats=said["repeats"],
+        keys={place.sender: said["card"]},
+    )
     approved = is_approved(plan, run.epoch)
     event = core_seat.Invited(time.time(), said["steps"], approved, said["patience"])
     runs.feed(run.uid, runs.SEAT, event)
+
+
+def _fits_plan(said: dict[str, Any], plan: plans.Content, place: Place, project: Project) -> bool:
+    return (
+        here.site() in plan.seats
+        and said["steps"] == len(plan.steps)
+        and said["epoch"] == place.epoch
+        and 0 < said["patience"] < 1e8
+        and 1 <= said["quorum"] <= len(plan.seats)
+        and 1 <= said["number"] <= reading.LARGEST
+        and not project.runs.filter(number=said["number"]).exists()
+        and (not said["repeats"] or is_uid(said["repeats"]))
+    )
 
 
 def is_approved(plan: Plan, epoch: int) -> bool:
@@ -188,29 +200,29 @@ def _state(place: Place, content: bytes, project: Project, run: Run) -> None:
 
 
 def _result(place: Place, content: bytes, project: Project, run: Run) -> None:
-    said = _values(content, step=int, last=bool, shared=bool, result=str, limit=STATE_BYTES)
+    said = reading.values(content, step=int, last=bool, shared=bool, result=str, limit=STATE_BYTES)
+    if said["step"] != place.step or said["last"] != (place.step == runs.fold(run, runs.SEAT).steps):
+        raise reading.bad_content()
     if said["shared"]:
-        try:
-            result = json.loads(said["result"])
-        except ValueError as error:
-            raise _bad_content() from error
-        Result.objects.get_or_create(run=run, step=said["step"], defaults={"result": result})
-    event = core_seat.ResultCame(said["step"], here.home().keep(content), said["last"], time.time())
+        result = reading.result(said["result"])
+        Result.objects.get_or_create(run=run, step=place.step, defaults={"result": result})
+    event = core_seat.ResultCame(place.step, here.home().keep(content), said["last"], time.time())
     runs.feed(run.uid, runs.SEAT, event)
 
 
 def _stop(place: Place, content: bytes, project: Project, run: Run) -> None:
-    said = _values(content, outcome=str, reason=str)
+    said = reading.values(content, outcome=str, reason=str)
     if said["outcome"] not in (core_run.FAILED, core_run.STOPPED):
-        raise _bad_content()
-    runs.feed(run.uid, runs.SEAT, core_seat.Ended(said["outcome"], said["reason"][:200], time.time()))
+        raise reading.bad_content()
+    event = core_seat.Ended(said["outcome"], reading.reason(said["reason"]), time.time())
+    runs.feed(run.uid, runs.SEAT, event)
 
 
 # --- the coordinator's part ---
 
 
 def _ready(place: Place, content: bytes, project: Project, run: Run) -> None:
-    said = _values(content, ready=bool, code=str, card=dict)
+    said = reading.values(content, ready=bool, code=str, card=dict)
     now = time.time()
     if said["ready"]:
         members.run_card(said["card"], place.sender, run.uid)
@@ -232,14 +244,14 @@ def _update(place: Place, content: bytes, project: Project, run: Run) -> None:
 
 
 def _trouble(place: Place, content: bytes, project: Project, run: Run) -> None:
-    code = known(_values(content, code=str)["code"])
+    code = known(reading.values(content, code=str)["code"])
     event = core_run.Trouble(place.sender, place.step, place.round, code, time.time())
     runs.feed(run.uid, runs.RUN, event)
     _heard(place, run, 0.0)
 
 
 def _progress(place: Place, content: bytes, project: Project, run: Run) -> None:
-    fraction = _values(content, fraction=float)["fraction"]
+    fraction = reading.values(content, fraction=float)["fraction"]
     _heard(place, run, min(max(fraction, 0.0), 1.0))
 
 
@@ -257,37 +269,24 @@ def _heard(place: Place, run: Run, fraction: float) -> None:
 
 
 def _log(place: Place, content: bytes, project: Project, run: Run) -> None:
-    lines = _values(content, lines=list)["lines"]
+    lines = reading.values(content, lines=list)["lines"]
+    if len(lines) > LOG_LINES:
+        raise reading.bad_content()
     made = []
     for line in lines:
-        kinds = {"at": float, "step": int, "round": int, "code": str}
-        if not isinstance(line, dict) or set(line) != set(kinds):
-            raise _bad_content()
-        if any(type(line[key]) is not kind for key, kind in kinds.items()):
-            raise _bad_content()
-        made.append(LogLine(run=run, site=place.sender, **{**line, "code": known(line["code"])}))
+        said = reading.record(line, at=float, step=int, round=int, code=str)
+        facts = {
+            "at": reading.moment(said["at"]),
+            "step": reading.number(said["step"]),
+            "round": reading.number(said["round"]),
+            "code": known(said["code"]),
+        }
+        made.append(LogLine(run=run, site=place.sender, **facts))
     LogLine.objects.bulk_create(made)
 
 
 def _receipt(place: Place, content: bytes, project: Project, run: Run | None) -> None:
     """Receipts free the outbox of post that nothing else answers; this version keeps it, so there is nothing to do."""
-
-
-# --- reading what another site wrote ---
-
-
-def _values(content: bytes, *, limit: int = TEXT_BYTES, **kinds: type) -> dict[str, Any]:
-    """Decode a dict with exactly these keys and types."""
-    values = decode(content, limit=limit)
-    if set(values) != set(kinds) or any(type(values[key]) is not kind for key, kind in kinds.items()):
-        raise _bad_content()
-    return values
-
-
-def _bad_content() -> WireError:
-    return WireError(
-        "bad_content", "A message says something that this version cannot read. It was put aside."
-    )
 
 
 _HANDLERS: dict[str, Callable[[Place, bytes, Project, Any], None]] = {

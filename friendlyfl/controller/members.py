@@ -51,7 +51,8 @@ def _checked_card(card: str, fingerprint: str, site: str) -> Card:
 
 def run_card(signed: dict, site: str, run: str) -> Card:
     """Check a run card that came in a run's first post: signed by the pinned identity, made for this run."""
-    card = _checked_card(json.dumps(signed), fingerprint_of(site), site)
+    read = SignedCard.from_json(signed)
+    card = _checked_card(json.dumps(read.to_json()), fingerprint_of(site), site)
     if card.use != run:
         raise WireError("card_misused", "A key that was made for another run came with this one.")
     return card

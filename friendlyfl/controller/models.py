@@ -141,6 +141,7 @@ class Plan(models.Model):
     sha256 = models.CharField(max_length=64)
     raw = models.BinaryField()
     epoch = models.IntegerField()
+    seq = models.BigIntegerField(default=0)  # of the envelope it came in; 0 for one that was made here
     current = models.BooleanField(default=True)
     proposed_at = models.DateTimeField(default=timezone.now)
 
@@ -157,6 +158,7 @@ class Approval(models.Model):
     approved = models.BooleanField()
     person = models.CharField(max_length=150)
     reason = models.CharField(max_length=500, blank=True)
+    seq = models.BigIntegerField(default=0)  # of the envelope it came in; 0 for this site's own word
     at = models.DateTimeField(default=timezone.now)
     revoked_at = models.DateTimeField(null=True)
 

@@ -8,9 +8,15 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from friendlyfl.controller import reading
 from friendlyfl.core.errors import UsageError, WireError
-from friendlyfl.core.limits import TEXT_BYTES
+from friendlyfl.core.limits import NAME, RING_SITES, TEXT_BYTES
+from friendlyfl.tasks.dictionary import Dictionary
 from friendlyfl.wire import canonical
+from friendlyfl.wire.fields import is_uid
+
+PURPOSE = 2000  # characters
+LONGEST_DEADLINE = 30 * 86400
 
 RULES: dict[str, Any] = {
     "quorum": 0,  # 0: every seat must answer
@@ -91,18 +97,17 @@ def read(raw: bytes) -> Content:
     Raises WireError `bad_plan`.
     """
     try:
-        plan = json.loads(raw)
+        plan = reading.loads(raw)
         if set(plan) != PLAN_KEYS or plan["v"] != 1 or set(plan["rules"]) != set(RULES):
             raise ValueError("keys")
-        steps = tuple(PlanStep(**_step(step)) for step in plan["steps"])
-        rules = _rules(plan["rules"], len(plan["seats"]))
-        seats = tuple(plan["seats"])
-        texts = (plan["project"], plan["name"], plan["purpose"], plan["cohort"], *seats)
-        if not all(isinstance(text, str) for text in texts) or not isinstance(plan["dictionary"], dict):
-            raise ValueError("types")
-        if not seats or len(set(seats)) != len(seats) or not steps:
-            raise ValueError("a plan needs a seat and a step")
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        _check_texts(plan)
+        steps = tuple(PlanStep(**_step(step, seq)) for seq, step in enumerate(plan["steps"], start=1))
+        seats = _seats(plan["seats"])
+        if not steps or type(plan["v"]) is not int:
+            raise ValueError("a plan needs a step")
+        Dictionary.parse(plan["dictionary"])
+        rules = _rules(plan["rules"], len(seats))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, UsageError) as error:
         raise WireError("bad_plan", "A plan came that this version cannot read. Nothing was done.") from error
     return Content(
         project=plan["project"],
@@ -116,10 +121,46 @@ def read(raw: bytes) -> Content:
     )
 
 
-def _step(step: dict[str, Any]) -> dict[str, Any]:
+def is_purpose(text: str) -> bool:
+    """A question in words: lines of printable signs, not endless."""
+    return len(text) <= PURPOSE and all(line.isprintable() for line in text.split("\n"))
+
+
+def _check_texts(plan: dict[str, Any]) -> None:
+    """Every text of a plan is shown to people who decide by it, so none may hide or turn around what it says."""
+    if not is_uid(plan["project"]) or plan["cohort"] != "":
+        raise ValueError("project")
+    if not 1 <= len(plan["name"]) <= NAME or not is_purpose(plan["purpose"]):
+        raise ValueError("name")
+    if not _printable({name: value for name, value in plan.items() if name != "purpose"}):
+        raise ValueError("signs")
+
+
+def _printable(value: Any) -> bool:
+    if isinstance(value, str):
+        return value.isprintable()
+    if isinstance(value, dict):
+        return all(name.isprintable() and _printable(inner) for name, inner in value.items())
+    return all(map(_printable, value)) if isinstance(value, list) else True
+
+
+def _seats(seats: Any) -> tuple[str, ...]:
+    if not isinstance(seats, list) or not 1 <= len(seats) <= RING_SITES or not all(map(is_uid, seats)):
+        raise ValueError("seats")
+    if len(set(seats)) != len(seats):
+        raise ValueError("a seat twice")
+    return tuple(seats)
+
+
+def _step(step: dict[str, Any], seq: int) -> dict[str, Any]:
     if set(step) != STEP_KEYS or not isinstance(step["parameters"], dict) or type(step["seq"]) is not int:
         raise ValueError("step")
-    if not all(isinstance(step[key], str) for key in ("task", "version", "title")):
+    if step["seq"] != seq:
+        raise ValueError("steps are counted from 1")
+    if any(
+        not isinstance(step[key], str) or not 1 <= len(step[key]) <= NAME
+        for key in ("task", "version", "title")
+    ):
         raise ValueError("step")
     return step
 
@@ -128,7 +169,7 @@ def _rules(rules: dict[str, Any], seats: int) -> dict[str, Any]:
     deadlines = (rules["prepare_deadline"], rules["round_deadline"])
     if type(rules["quorum"]) is not int or not 0 <= rules["quorum"] <= seats:
         raise ValueError("quorum")
-    if any(type(value) not in (int, float) or not 0 < value <= 30 * 86400 for value in deadlines):
+    if any(type(value) not in (int, float) or not 0 < value <= LONGEST_DEADLINE for value in deadlines):
         raise ValueError("deadline")
     if rules["late"] != "refuse" or any(
         type(rules[key]) is not bool for key in ("secure_sum", "share_result", "coordinator_data")

@@ -1,4 +1,4 @@
-"""The inbox takes what it should, holds what is early, and refuses everything else with its own code, changing nothing."""
+"""The inbox takes what it should, holds what is early, and refuses the rest with a code each, changing nothing."""
 
 import uuid
 from dataclasses import replace

@@ -1,7 +1,7 @@
 """The others: hospitals that exist as keys and post only, and the projects they share with the site under test.
 
 They speak the wire's own language to the Controller, so every check it makes is a real one. `World` has the Routing
-Server in memory; `Study` is a project that another hospital coordinates, `Consortium` one that the site under test does.
+Server in memory; `Study` is a project that another hospital coordinates, `Consortium` one of the site under test.
 """
 
 import io
