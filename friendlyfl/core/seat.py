@@ -16,6 +16,7 @@ from friendlyfl.core.run import (
     AGGREGATING,
     ENDED,
     FAILED,
+    MOVES,
     PREPARING,
     RUNNING,
     STANDBY,
@@ -241,6 +242,8 @@ class Seat:
         return [Prepare()]
 
     def _prepared(self) -> list[Command]:
+        if self.state == STANDBY:
+            raise ImpossibleEvent("data prepared for a plan that was not approved")
         if self.state != PREPARING:
             return []
         self.state = RUNNING
@@ -254,6 +257,8 @@ class Seat:
     def _state(self, event: StateCame) -> list[Command]:
         if self.state not in (RUNNING, AGGREGATING):
             raise ImpossibleEvent("a State before this site said that it is ready")
+        if event.step > self.steps:
+            raise ImpossibleEvent("a State of a step that the plan does not have")
         if (event.step, event.round) <= (self.step, self.round):
             return []
         self.state, self.step, self.round = RUNNING, event.step, event.round
@@ -262,23 +267,37 @@ class Seat:
         return [Compute(event.step, event.round, event.digest)]
 
     def _update(self, event: UpdateMade) -> list[Command]:
-        if (event.step, event.round) != (self.step, self.round) or self.state != RUNNING:
+        if not self._computes(event):
             return []
         self.state = AGGREGATING
         return [SendUpdate(event.step, event.round, event.digest)]
 
     def _refused(self, event: Refused) -> list[Command]:
-        if (event.step, event.round) != (self.step, self.round) or self.state != RUNNING:
+        if not self._computes(event):
             return []
         return [SendTrouble(event.step, event.round, event.code), *self._close(FAILED, event.code)]
 
+    def _computes(self, event: UpdateMade | Refused) -> bool:
+        """Whether this outcome is that of the round at hand; an older one, or one that came before, is not."""
+        if (event.step, event.round) > (self.step, self.round):
+            raise ImpossibleEvent("the outcome of a State that never came")
+        return (event.step, event.round) == (self.step, self.round) and self.state == RUNNING
+
+    def has_answered(self, step: int) -> bool:
+        """Whether this site's numbers can be in a Result of `step`."""
+        return self.step > step or (self.step == step and self.state == AGGREGATING)
+
     def _result(self, event: ResultCame) -> list[Command]:
-        self.results.setdefault(event.step, event.digest)
+        if not self.has_answered(event.step) or event.last != (event.step == self.steps):
+            raise ImpossibleEvent("a Result that this site has no part in")
+        if event.step in self.results:
+            return []
+        self.results[event.step] = event.digest
         self.deadline = event.at + self.patience
         return self._close(SUCCEEDED, "") if event.last else []
 
     def _close(self, outcome: str, reason: str) -> list[Command]:
-        if outcome not in ENDED:
-            raise ImpossibleEvent(f"{outcome} ends nothing")
+        if outcome not in ENDED & MOVES[self.state]:
+            raise ImpossibleEvent(f"a part that is {self.state} cannot end as {outcome}")
         self.state, self.reason, self.deadline = outcome, reason, None
         return [Close(outcome, reason)]
