@@ -178,7 +178,7 @@ def _fits_plan(said: dict[str, Any], plan: plans.Content, place: Place, project:
         and 0 < said["patience"] < 1e8
         and 1 <= said["quorum"] <= len(plan.seats)
         and 1 <= said["number"] <= reading.LARGEST
-        and not project.runs.filter(number=said["number"]).exists()
+        and not project.runs.filter(number=said["number"]).exclude(uid=place.run).exists()
         and (not said["repeats"] or is_uid(said["repeats"]))
     )
 
