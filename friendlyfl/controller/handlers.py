@@ -155,16 +155,17 @@ def _run_invite(place: Place, content: bytes, project: Project, run: Run | None)
     members.run_card(said["card"], place.sender, place.run)
     if not _fits_plan(said, plans.read(bytes(plan.raw)), place, project):
         raise WireError("bad_invite", "The announcement of a run does not fit its plan.")
-    run = Run.objects.create(
-        uid=said["run"],
-        project=project,
-        plan=plan,
-        number=said["number"],
-        epoch=place.epoch,
-        manifest=place.manifest,
-        repeats=said["repeats"],
-        keys={place.sender: said["card"]},
-    )
+    if run is None:  # a coordinator with data of its own has the run already
+        run = Run.objects.create(
+            uid=said["run"],
+            project=project,
+            plan=plan,
+            number=said["number"],
+            epoch=place.epoch,
+            manifest=place.manifest,
+            repeats=said["repeats"],
+            keys={place.sender: said["card"]},
+        )
     approved = is_approved(plan, run.epoch)
     event = core_seat.Invited(time.time(), said["steps"], approved, said["patience"])
     runs.feed(run.uid, runs.SEAT, event)
