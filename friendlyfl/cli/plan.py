@@ -80,7 +80,7 @@ def _number(value: Any) -> str:
 @plan.command(
     epilog=example(
         "friendlyfl plan add table_one --set variables=age,female",
-        "friendlyfl plan add logistic_regression --set outcome=visited --set predictors=age,female",
+        "friendlyfl plan add kaplan_meier --set time=days --set event=died",
     )
 )
 @of_site

@@ -28,11 +28,7 @@ def project() -> None:
     """
 
 
-@project.command(
-    epilog=example(
-        'friendlyfl project create "Who sees a doctor" --purpose "Does the share they pay matter?"'
-    )
-)
+@project.command(epilog=example('friendlyfl project create "Who sees a doctor" --purpose "In a year"'))
 @of_site
 @click.argument("name")
 @click.option(

@@ -13,15 +13,20 @@ from typing import IO
 
 import click
 
+from friendlyfl.cli.opening import Group, example
 
-@click.group()
+
+@click.group(cls=Group)
 @click.option(
     "--home",
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder of the server's data; instead of FRIENDLYFL_ROUTER_HOME.",
 )
 def router(home: Path | None) -> None:
-    """The Routing Server: keeps records, forwards sealed post."""
+    """The Routing Server: records, and sealed post.
+
+    It runs once for all hospitals, at a place that all of them can reach, and can open no message.
+    """
     _choose_home(home)
 
 
@@ -46,19 +51,22 @@ def _migrate() -> None:
 
 @router.command()
 @click.option("--home", type=click.Path(file_okay=False, path_type=Path), help="Folder of the server's data.")
-@click.option("--host", default="127.0.0.1", show_default=True)
-@click.option(
-    "--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free port."
-)
+@click.option("--host", default="127.0.0.1", help="Address that it listens on.")
+@click.option("--port", default=8000, type=click.IntRange(0, 65535), help="Port; 0 takes a free one.")
 def start(home: Path | None, host: str, port: int) -> None:
-    """Bring the database up to date, check the settings, serve, and run the regular jobs."""
+    """Run the server until Ctrl-C or SIGTERM.
+
+    It brings its database up to date, checks the settings, serves, and does the regular jobs.
+    """
     _choose_home(home)
     _set_up()
     from django.core.management import CommandError, call_command
 
+    from friendlyfl.cli.faulthook import install_from_environment
     from friendlyfl.router import serving
     from friendlyfl.router.models import User
 
+    install_from_environment()
     serving.refuse_plain_http(host)
     _migrate()
     try:
@@ -77,7 +85,10 @@ def start(home: Path | None, host: str, port: int) -> None:
 
 @router.command()
 def init() -> None:
-    """Make the home folder, the secret key and the database, and start nothing."""
+    """Make the home folder and the database only.
+
+    There is no need to: `friendlyfl router start` does it too.
+    """
     _set_up()
     _migrate()
     from django.conf import settings
@@ -85,16 +96,16 @@ def init() -> None:
     click.echo(f"The Routing Server's home is ready: {settings.HOME}")
 
 
-@router.group()
+@router.group(cls=Group)
 def user() -> None:
     """People with an account at the Routing Server."""
 
 
-@user.command("add")
+@user.command("add", epilog=example("friendlyfl router user add ada --administrator"))
 @click.argument("name")
 @click.option("--administrator", is_flag=True, help="May enrol and revoke sites, and use the admin site.")
-@click.option("--email", default="", help="E-mail address.")
-@click.option("--full-name", default="", help="The person's name.")
+@click.option("--email", default="", show_default=False, help="E-mail address.")
+@click.option("--full-name", default="", show_default=False, help="The person's name.")
 @click.option(
     "--password-file", type=click.File("r", encoding="utf-8"), help="File whose first line is the password."
 )
@@ -107,7 +118,10 @@ def add(
     password_file: IO[str] | None,
     password_stdin: bool,
 ) -> None:
-    """Make an account NAME. Without a password option the password is asked for."""
+    """Make an account.
+
+    NAME is what the person signs in with. Without a password option the password is asked for.
+    """
     _set_up()
     _migrate()
     from django.contrib.auth.password_validation import validate_password
@@ -141,7 +155,7 @@ def _password(file: IO[str] | None, stdin: bool) -> str:
 
 @user.command("list")
 def list_users() -> None:
-    """Show the accounts."""
+    """List the accounts."""
     _set_up()
     from friendlyfl.router.models import User
 
@@ -149,10 +163,13 @@ def list_users() -> None:
         click.echo(f"{row.username:30} {'administrator' if row.is_staff else 'user':14} {row.email}")
 
 
-@router.command()
+@router.command(epilog=example("friendlyfl router enrol riverside"))
 @click.argument("username")
 def enrol(username: str) -> None:
-    """Print a one-time code with which USERNAME makes one site, within 14 days."""
+    """Print a one-time code for one new site.
+
+    USERNAME is the account that the site will belong to. The code is good for 14 days.
+    """
     _set_up()
     _migrate()
     from friendlyfl.router.models import User

@@ -44,7 +44,7 @@ def run() -> None:
 def start(project: str | None, watch: bool, as_json: bool) -> None:
     """Start a new run of the approved plan.
 
-    Every hospital of the plan is asked; the run begins when they are ready. With --json it does not wait.
+    Every hospital of the plan is asked; the run begins when they are ready. JSON comes at once, without waiting.
     """
     from friendlyfl.controller import actions, here
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from friendlyfl.cli.opening import example
 from friendlyfl.core.errors import BrokenError, FriendlyError, UsageError
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from friendlyfl.testing.simulate import Outcome, Progress
 
 
-@click.command(short_help="Try an analysis on files of your own, one a site.")
+@click.command(epilog=example("friendlyfl simulate table_one --site a.csv --site b.csv --set variables=age"))
 @click.argument("task")
 @click.option(
     "--site",
@@ -69,7 +70,11 @@ def simulate(
     Sites are numbered 1, 2, 3 in the order given. An empty cell and NA are missing.
 
     \b
-    Exit code 0: a Result; 2: wrong arguments or data; 3: refused by a rule; 4: no finite answer.
+    Exit codes:
+      0  a Result
+      2  wrong arguments or data
+      3  refused by a rule
+      4  no finite answer
     """
     from friendlyfl.tasks import registry
     from friendlyfl.testing.simulate import dictionary_for, run
