@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from friendlyfl.cli.opening import Group
+from friendlyfl.cli.opening import Group, tell
 from friendlyfl.core.errors import BrokenError, FriendlyError, UnreachableError, WireError
 
 COMMANDS = {
@@ -49,7 +49,7 @@ class Said(click.ClickException):
         self.exit_code = exit_code  # type: ignore[misc]  # click reads it from the instance
 
     def show(self, file: Any = None) -> None:
-        click.echo(self.message, err=True)
+        tell(self.message, err=True)
 
 
 class Commands(Group):

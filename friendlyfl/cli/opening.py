@@ -100,12 +100,17 @@ def show_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
 
 
+def tell(words: str, *, err: bool = False) -> None:
+    """Words on the terminal that may quote what another hospital wrote."""
+    click.echo(clean(words), err=err)
+
+
 def say(words: str, as_json: bool, value: Any) -> None:
     """Words for a person, or the same as JSON for a program."""
     if as_json:
         show_json(value)
     else:
-        click.echo(words)
+        tell(words)
 
 
 def table(title: str, columns: list[str], rows: list[list[Any]], empty: str) -> None:
@@ -116,12 +121,20 @@ def table(title: str, columns: list[str], rows: list[list[Any]], empty: str) -> 
     from rich.console import Console
     from rich.table import Table
 
-    shown = Table(title=title, title_justify="left", header_style="bold")
+    # What is shown may come from another hospital: no markup of its own, and nothing that steers a terminal.
+    console = Console(markup=False, emoji=False, highlight=False)
+    shown = Table(header_style="bold")
     for column in columns:
         shown.add_column(column, overflow="fold")
     for row in rows:
-        shown.add_row(*("" if cell is None else str(cell) for cell in row))
-    Console().print(shown)
+        shown.add_row(*("" if cell is None else clean(cell) for cell in row))
+    console.print(clean(title), style="bold")
+    console.print(shown)
+
+
+def clean(text: Any) -> str:
+    """A text as it may be shown on a terminal: lines stay, whatever else cannot be printed does not."""
+    return "".join(letter for letter in str(text) if letter.isprintable() or letter == "\n")
 
 
 def read_json_file(path: str) -> Any:

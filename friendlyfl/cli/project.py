@@ -1,6 +1,5 @@
 """`friendlyfl project`: start a question, invite hospitals, join, compare keys."""
 
-import contextlib
 from shlex import quote
 
 import click
@@ -16,6 +15,7 @@ from friendlyfl.cli.opening import (
     say,
     show_json,
     table,
+    tell,
     the_project,
 )
 
@@ -46,7 +46,7 @@ def create(name: str, purpose: str, as_json: bool) -> None:
     if as_json:
         show_json({"uid": row.uid, "name": row.name})
     else:
-        click.echo(f"{row.name} is there. Next: friendlyfl project invite HOSPITAL -p {quote(row.name)}")
+        tell(f"{row.name} is there. Next: friendlyfl project invite HOSPITAL -p {quote(row.name)}")
 
 
 @project.command("list")
@@ -83,10 +83,8 @@ def invite(hospital: str, project: str | None, as_json: bool) -> None:
     if as_json:
         show_json({"label": row.label, "code": row.code, "expires_at": row.expires_at})
     else:
-        click.echo(
-            f"Code for {hospital}, good until {row.expires_at:%d %B %Y}, for one use:\n\n  {row.code}\n"
-        )
-        click.echo("There they type it after: friendlyfl project join")
+        tell(f"Code for {hospital}, good until {row.expires_at:%d %B %Y}, for one use:\n\n  {row.code}\n")
+        tell("There they type it after: friendlyfl project join")
 
 
 @project.command()
@@ -104,8 +102,8 @@ def join(code: str | None, as_json: bool) -> None:
     if as_json:
         show_json({"uid": row.uid, "name": row.name, "state": row.state})
         return
-    click.echo(f"Asked to join {row.name}, which {members.name_of(row.coordinator)} coordinates.")
-    click.echo("A person there accepts; until then: friendlyfl project show")
+    tell(f"Asked to join {row.name}, which {members.name_of(row.coordinator)} coordinates.")
+    tell("A person there accepts; until then: friendlyfl project show")
 
 
 @project.command()
@@ -119,21 +117,23 @@ def show(project: str | None, as_json: bool) -> None:
     """
     from friendlyfl.cli.describe import describe_project
     from friendlyfl.controller import actions
-    from friendlyfl.core.errors import UnreachableError
+    from friendlyfl.core.errors import FriendlyError
 
     row = the_project(project)
-    with contextlib.suppress(UnreachableError):
+    try:
         if row.state == "joining":
             actions.refresh_joining(row)
         elif row.coordinates and row.state == "open":
             actions.refresh_invitations(row)
+    except FriendlyError as error:  # what is known here is shown all the same
+        tell(f"The Routing Server was not asked for news. {error.message}", err=True)
     seen = describe_project(row)
     if as_json:
         show_json(seen)
         return
-    click.echo(f"{seen['name']} ({seen['state']}). This hospital is its {seen['role']}.")
+    tell(f"{seen['name']} ({seen['state']}). This hospital is its {seen['role']}.")
     if seen["purpose"]:
-        click.echo(seen["purpose"])
+        tell(seen["purpose"])
     if row.coordinates:
         rows = [
             [site["name"], site["role"], site["verified"] or "not compared yet", site["decision"]]
@@ -142,25 +142,25 @@ def show(project: str | None, as_json: bool) -> None:
         nobody = "This hospital is not a member yet."
         table("Hospitals", ["name", "role", "key verified by", "plan"], rows, nobody)
         if len(rows) < 2 and not seen["waiting"] and not seen["open_codes"]:
-            click.echo("Nobody has joined. Give each hospital a code: friendlyfl project invite HOSPITAL")
+            tell("Nobody has joined. Give each hospital a code: friendlyfl project invite HOSPITAL")
         for waiting in seen["waiting"]:
-            click.echo(
+            tell(
                 f"{waiting['name']} used its code and waits: "
                 f"friendlyfl project accept {quote(waiting['name'])} -p {quote(row.name)}"
             )
         for code in seen["open_codes"]:
-            click.echo(f"The code for {code} was not used yet.")
+            tell(f"The code for {code} was not used yet.")
     else:
         of = (
             f" One of {seen['hospitals']} hospitals."
             if seen["hospitals"]
             else " Waiting to be accepted there."
         )
-        click.echo(f"Coordinator: {seen['coordinator']}.{of}")
+        tell(f"Coordinator: {seen['coordinator']}.{of}")
         use = f"none chosen: friendlyfl dataset use NAME -p {quote(row.name)}"
-        click.echo(f"Dataset: {seen['dataset'] or use}")
-    click.echo(f"Plan: {seen['plan']}")
-    click.echo(f"Runs: {seen['runs']}")
+        tell(f"Dataset: {seen['dataset'] or use}")
+    tell(f"Plan: {seen['plan']}")
+    tell(f"Runs: {seen['runs']}")
 
 
 @project.command(epilog=example("friendlyfl project accept Northfield"))
@@ -208,9 +208,9 @@ def safety_number(hospital: str, as_json: bool) -> None:
     if as_json:
         show_json({"name": peer.name, "groups": groups})
         return
-    click.echo(f"Read this to {peer.name} by telephone. Theirs must be the same:\n")
-    click.echo(f"  {'  '.join(groups[:6])}\n  {'  '.join(groups[6:])}\n")
-    click.echo(f"If it is: friendlyfl project verify {quote(peer.name)}")
+    tell(f"Read this to {peer.name} by telephone. Theirs must be the same:\n")
+    tell(f"  {'  '.join(groups[:6])}\n  {'  '.join(groups[6:])}\n")
+    tell(f"If it is: friendlyfl project verify {quote(peer.name)}")
 
 
 @project.command()
@@ -225,7 +225,7 @@ def verify(hospital: str) -> None:
 
     peer = actions.find.peer(hospital)
     actions.verify_site(me(), peer)
-    click.echo(f"{peer.name} is verified.")
+    tell(f"{peer.name} is verified.")
 
 
 @project.command("remove-site")
@@ -244,7 +244,7 @@ def remove_site(hospital: str, project: str | None) -> None:
 
     peer = actions.find.peer(hospital)
     actions.remove_site(me(), the_project(project), peer.site)
-    click.echo(f"{peer.name} gets no more post of this project.")
+    tell(f"{peer.name} gets no more post of this project.")
 
 
 @project.command()
@@ -257,7 +257,7 @@ def leave(project: str | None) -> None:
 
     row = the_project(project)
     actions.leave_project(me(), row)
-    click.echo(f"This hospital left {row.name}.")
+    tell(f"This hospital left {row.name}.")
 
 
 @project.command()
@@ -272,4 +272,4 @@ def close(project: str | None) -> None:
 
     row = the_project(project)
     actions.close_project(me(), row)
-    click.echo(f"{row.name} is closed.")
+    tell(f"{row.name} is closed.")

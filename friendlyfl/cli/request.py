@@ -2,9 +2,7 @@
 
 from typing import Any
 
-import click
-
-from friendlyfl.cli.opening import table
+from friendlyfl.cli.opening import table, tell
 from friendlyfl.controller import actions, here, members, plans
 from friendlyfl.controller.models import Peer, Plan, Project
 from friendlyfl.core.errors import FriendlyError
@@ -66,27 +64,25 @@ def _kind(kind: Any) -> str:
 def show_request(seen: dict[str, Any]) -> None:
     verified = f"verified by {seen['verified_by']}" if seen["verified_by"] else "key not compared yet"
     asks = "this hospital" if seen["ours"] else f"{seen['coordinator']} ({verified})"
-    click.echo(
-        f"{seen['project']}: asked by {asks}, of {seen['hospitals']} hospitals. Plan {seen['plan'][:12]}."
-    )
+    tell(f"{seen['project']}: asked by {asks}, of {seen['hospitals']} hospitals. Plan {seen['plan'][:12]}.")
     if seen["purpose"]:
-        click.echo(seen["purpose"])
+        tell(seen["purpose"])
     for step in seen["steps"]:
         chosen = ", ".join(
             f"{name}={text_of(value)}"
             for name, value in step["parameters"].items()
             if value not in (None, "", [])
         )
-        click.echo(f"\nStep {step['seq']}: {step['title']} ({step['task']})\n  {chosen}")
+        tell(f"\nStep {step['seq']}: {step['title']} ({step['task']})\n  {chosen}")
         if "problem" in step:
-            click.echo(f"  {step['problem']}")
+            tell(f"  {step['problem']}")
             continue
         rows = [[entry] for entry in step["leaves"]]
         table(f"  What leaves, at most {step['at_most']} times", ["numbers"], rows, "  Nothing leaves.")
-    click.echo(f"\nWho can read it: {seen['who_reads']}.")
-    click.echo(f"Dataset here: {seen['dataset'] or 'none chosen: friendlyfl dataset use NAME -p PROJECT'}")
+    tell(f"\nWho can read it: {seen['who_reads']}.")
+    tell(f"Dataset here: {seen['dataset'] or 'none chosen: friendlyfl dataset use NAME -p PROJECT'}")
     if not seen["ours"]:
-        click.echo(
+        tell(
             "Check your data: friendlyfl dataset check. Then: friendlyfl plan approve, or friendlyfl plan decline"
         )
 

@@ -11,6 +11,7 @@ import click
 
 from friendlyfl.cli.opening import (
     Group,
+    clean,
     example,
     json_option,
     me,
@@ -19,6 +20,7 @@ from friendlyfl.cli.opening import (
     say,
     show_json,
     table,
+    tell,
     the_project,
 )
 
@@ -53,11 +55,11 @@ def start(project: str | None, watch: bool, as_json: bool) -> None:
     if as_json:
         show_json(actions.overview(made))
         return
-    click.echo(f"Run {made.number} of {row.name} has begun.")
+    tell(f"Run {made.number} of {row.name} has begun.")
     if watch:
         _watch(made)
     elif not here.home().running:
-        click.echo(ASLEEP)
+        tell(ASLEEP)
 
 
 @run.command("watch")
@@ -97,14 +99,16 @@ def _watch(row: Any) -> None:
             said = ""
             for seen in _states(row):
                 words = _sentence(seen)
-                bar.update(line, description=words, total=seen["steps"] or None, completed=_steps_done(seen))
+                bar.update(
+                    line, description=clean(words), total=seen["steps"] or None, completed=_steps_done(seen)
+                )
                 if words != said and not console.is_terminal and seen["state"] not in ENDED:
-                    click.echo(words, err=True)
+                    tell(words, err=True)
                 said = words
     except KeyboardInterrupt:
-        click.echo("You stopped watching; the run goes on. Look again: friendlyfl run watch", err=True)
+        tell("You stopped watching; the run goes on. Look again: friendlyfl run watch", err=True)
         raise SystemExit(1) from None
-    click.echo(said)
+    tell(said)
     if seen["state"] != "succeeded":
         raise SystemExit(1)
 
@@ -119,7 +123,7 @@ def _states(row: Any) -> Iterator[dict[str, Any]]:
     from friendlyfl.core.run import ENDED
 
     if row.state not in ENDED and not here.home().running:
-        click.echo(ASLEEP, err=True)
+        tell(ASLEEP, err=True)
     while True:
         row.refresh_from_db()
         seen = actions.overview(row)
@@ -180,7 +184,7 @@ def show(project: str | None, number: int | None, as_json: bool) -> None:
     if as_json:
         show_json(seen)
         return
-    click.echo(f"Run {seen['run']} of {seen['project']}: {_sentence(seen)}")
+    tell(f"Run {seen['run']} of {seen['project']}: {_sentence(seen)}")
     if seen["seats"]:
         rows = [[seat["site"], seat["status"], seat["reason"]] for seat in seen["seats"]]
         table("Hospitals", ["hospital", "status", "why"], rows, "")
@@ -245,10 +249,10 @@ def results(project: str | None, number: int | None, step: int | None, out: str 
             click.echo(text)
         else:
             Path(out).write_text(text + "\n", encoding="utf-8")
-            click.echo(f"{len(found)} {'Result is' if len(found) == 1 else 'Results are'} in {out}.")
+            tell(f"{len(found)} {'Result is' if len(found) == 1 else 'Results are'} in {out}.")
         return
     if not found:
-        click.echo(f"No Result is here. Run {row.number}: {_sentence(actions.overview(row))}")
+        tell(f"No Result is here. Run {row.number}: {_sentence(actions.overview(row))}")
     for made in found:
         show(Result.from_json(made.result))
 
@@ -284,8 +288,8 @@ def logs(project: str | None, number: int | None, as_json: bool) -> None:
         return
     for line in lines:
         place = f"{line['step']}.{line['round']}" if line["step"] else ""
-        click.echo(f"{line['at'][:19].replace('T', ' ')}  {line['hospital']:<20} {place:<5} {line['words']}")
+        tell(f"{line['at'][:19].replace('T', ' ')}  {line['hospital']:<20} {place:<5} {line['words']}")
         if line["detail"]:
-            click.echo(f"{'':21}{str(line['detail']).splitlines()[0]} (here only)")
+            tell(f"{'':21}{str(line['detail']).splitlines()[0]} (here only)")
     if not lines:
-        click.echo("No line yet. A run writes its first one when the Controller works on it.")
+        tell("No line yet. A run writes its first one when the Controller works on it.")

@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from friendlyfl.cli.opening import clean
 from friendlyfl.tasks.report import Result
 
 ROWS = 40  # of one table; a curve has more points than a terminal wants
@@ -33,7 +34,7 @@ def number(value: Any) -> str:
     if value is None:
         return "–"
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return ", ".join(number(part) for part in value) if isinstance(value, list) else str(value)
+        return ", ".join(number(part) for part in value) if isinstance(value, list) else clean(value)
     if isinstance(value, int) or (value.is_integer() and abs(value) < 1e9):
         return f"{value:,.0f}"
     return f"{value:,.0f}" if 1e4 <= abs(value) < 1e9 else f"{value:.4g}"
@@ -41,16 +42,18 @@ def number(value: Any) -> str:
 
 def show(result: Result, console: Console | None = None) -> None:
     """Print counts, tables, tests, statistics and notes, those that there are."""
-    console = console or Console(highlight=False)
+    # Names of columns and levels come from other hospitals: they are shown, never read as markup.
+    console = console or Console(highlight=False, markup=False, emoji=False)
     counts = [
         f"{name} {number(getattr(result.n, name))}"
         for name in ("used", "dropped", "events", "clusters")
         if getattr(result.n, name) is not None
     ]
     console.print(
-        f"[bold]{result.task}[/bold] {result.version}",
+        f"{result.task} {result.version}",
         f"· {result.rounds} rounds",
         *(f"· {c}" for c in counts),
+        style="bold",
     )
     _table(console, "Coefficients", result.coefficients)
     for name, rows in result.tables.items():
@@ -64,7 +67,7 @@ def show(result: Result, console: Console | None = None) -> None:
     if result.aliased:
         console.print("Left out because other terms determine them:", ", ".join(result.aliased))
     for sentence in [*result.notes, *(f"Not shown: {words}." for words in result.privacy.suppressed)]:
-        console.print(f"• {sentence}", markup=False)
+        console.print(clean(f"• {sentence}"))
 
 
 def _table(console: Console, title: str, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -72,13 +75,14 @@ def _table(console: Console, title: str, rows: Sequence[Mapping[str, Any]]) -> N
         return
     given = dict.fromkeys(name for row in rows for name in row)
     names = sorted(given, key=lambda name: FIRST.index(name) if name in FIRST else len(FIRST))
-    table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))
+    table = Table(box=None, padding=(0, 1, 0, 0))
     for name in names:
         words = all(row.get(name) is None or isinstance(row.get(name), str) for row in rows)
         table.add_column(name, justify="left" if words else "right")
     for row in rows[:ROWS]:
         table.add_row(*(number(row.get(name, "")) for name in names))
     console.print()
+    console.print(clean(title), style="bold")
     console.print(table)
     if len(rows) > ROWS:
         console.print(f"… {len(rows) - ROWS} more rows; --json writes them all.")

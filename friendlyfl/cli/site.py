@@ -117,7 +117,7 @@ def rules(pairs: tuple[str, ...], as_json: bool) -> None:
         show_json(found)
         return
     rows = [
-        [name, ", ".join(value) if isinstance(value, list) else value, RULES.get(name, "")]
+        [name, "\n".join(value) if isinstance(value, list) else value, RULES.get(name, "")]
         for name, value in found.items()
     ]
     table("Rules of this hospital", ["rule", "value", "meaning"], rows, "")

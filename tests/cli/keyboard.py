@@ -71,7 +71,7 @@ def one_sentence(said: Said, code: int) -> None:
     assert said.code == code, said
     assert said.err.count("\n") == 1, said.err
     assert "Traceback" not in said.err and "Usage:" not in said.err and "Error:" not in said.err
-    assert said.err[0].isupper() or said.err[0] in "'/“\"", said.err
+    assert said.err[0].isupper() or said.err[0] in "'/“-\"", said.err
 
 
 def a_python(code: str, **environment: str) -> str:
