@@ -1,1 +1,1 @@
-"""How fast FriendlyFL is: programs that measure, each with its command, its goal and its last figure in its docstring."""
+"""How fast FriendlyFL is: programs that measure, each with its command, its goal and its last figure."""

@@ -9,6 +9,7 @@ docs/benchmarks.md.
 """
 
 import argparse
+import itertools
 import json
 import sqlite3
 import statistics
@@ -28,7 +29,10 @@ ROWS = 100
 
 def main() -> None:
     options = _options()
-    with tempfile.TemporaryDirectory(prefix="friendlyfl-rounds-") as folder, Consortium(Path(folder)) as consortium:
+    with (
+        tempfile.TemporaryDirectory(prefix="friendlyfl-rounds-") as folder,
+        Consortium(Path(folder)) as consortium,
+    ):
         coordinator, sites = _consortium(consortium, options.sites)
         _plan(coordinator, sites, options)
         _run(coordinator)
@@ -48,7 +52,9 @@ def main() -> None:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--sites", type=int, default=8, help="participants, beside the coordinator")
     parser.add_argument("--payload-bytes", type=int, default=1024, help="bytes of numbers in each Update")
     parser.add_argument("--rounds", type=int, default=20)
@@ -119,10 +125,12 @@ def _run(coordinator: Site) -> None:
 def _round_times(coordinator: Site) -> list[float]:
     """Seconds from each State to the next one, or to the end, from the journal; the first is the warm-up's."""
     with sqlite3.connect(coordinator.home / "controller.sqlite3") as journal:
-        rows = journal.execute("SELECT event FROM controller_runevent WHERE side = 'run' ORDER BY n").fetchall()
+        rows = journal.execute(
+            "SELECT event FROM controller_runevent WHERE side = 'run' ORDER BY n"
+        ).fetchall()
     events = [json.loads(row[0]) for row in rows]
     at = [event["at"] for event in events if event["event"] in ("StateMade", "StepDone")]
-    return [after - before for before, after in zip(at[1:-1], at[2:], strict=True)]
+    return [after - before for before, after in itertools.pairwise(at[1:])]
 
 
 def _pids(consortium: Consortium) -> list[int]:

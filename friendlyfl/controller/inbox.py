@@ -10,7 +10,6 @@ yet is early.
 """
 
 import logging
-import os
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,6 +30,9 @@ from friendlyfl.wire.message import TYPES, Envelope, check_place, envelope_diges
 from friendlyfl.wire.seal import Incoming, open_envelope, unseal
 
 log = logging.getLogger("friendlyfl.inbox")
+
+
+KEPT_HERE = 0  # the position of post that was kept unopened; the RS's begin at 1
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,8 @@ def receive(message: InboxMessage, open_blob: Callable[[], BinaryIO]) -> Outcome
         return _refuse(
             message, "unreadable", "A message could not be read by this version. It was put aside."
         )
-    HeldPost.objects.filter(rs_id=message.id, state="early").delete()
+    if message.position == KEPT_HERE:
+        HeldPost.objects.filter(rs_id=message.id, state="early").delete()
     return Outcome("taken")
 
 
@@ -108,7 +111,7 @@ def _place(envelope: Envelope) -> tuple[Project, Run | None]:
         raise EarlyPost(needs=project.uid)
     manifest, sha256 = members.at_epoch(project, run.epoch if run else ctx.epoch)
     member = manifest.member(ctx.sender)
-    members.current(project)[0].member(ctx.sender)  # a member then, and not removed since
+    members.at_epoch(project, project.epoch)[0].member(ctx.sender)  # a member then, and not removed since
     check_place(envelope, project=project.uid, epoch=manifest.epoch, manifest=sha256, role=member.role)
     if member.fingerprint != members.fingerprint_of(ctx.sender):
         raise WireError(
@@ -153,8 +156,6 @@ def _open(incoming: Incoming, envelope: Envelope, open_blob: Callable[[], Binary
                 blob=open_blob,
                 out=out,
             )
-            out.flush()
-            os.fsync(out.fileno())
         return quarantine.read_bytes()
     finally:
         quarantine.unlink(missing_ok=True)
@@ -187,5 +188,5 @@ def early() -> list[InboxMessage]:
     for row in HeldPost.objects.filter(state="early").order_by("pk"):
         parts = {name: unb64(row.post[name]) for name in row.post if name != "blob"}
         blob = here.home().blob(row.post["blob"]).read_bytes() if row.post["blob"] else None
-        found.append(InboxMessage(position=0, id=row.rs_id, sender=row.sender, blob=blob, **parts))
+        found.append(InboxMessage(position=KEPT_HERE, id=row.rs_id, sender=row.sender, blob=blob, **parts))
     return found

@@ -6,6 +6,7 @@ Whoever asks the RS asks through `router()`. Nothing here decides what to send.
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from django.utils import timezone
 
@@ -15,8 +16,10 @@ from friendlyfl.controller.models import Identity
 from friendlyfl.core.errors import ConflictError, FriendlyError, UnreachableError
 
 ANSWER_NOTED_EVERY = 5.0  # seconds
+STANDING_SECONDS = 1.0
 _routers: dict[str, Router] = {}
-_noted = {"at": 0.0, "trouble": ""}
+_noted: dict[str, Any] = {"at": 0.0, "trouble": "", "standing": 0.0}
+_standings: dict[str, Identity] = {}
 
 
 def router() -> Router:
@@ -24,7 +27,7 @@ def router() -> Router:
 
     Raises ConflictError `not_connected`.
     """
-    row = here.identity()
+    row = _standing()
     if not row.router:
         raise ConflictError(
             "not_connected",
@@ -45,8 +48,17 @@ def router() -> Router:
 
 def is_up() -> bool:
     """Connected, and this instance holds the site's lease: what it posts and collects will be taken."""
-    row = here.identity()
+    row = _standing()
     return bool(row.router) and row.lease > 0
+
+
+def _standing() -> Identity:
+    """This site's row, at most a second old once it is connected: its address and lease are asked for all the time."""
+    row, read_at = _standings.get("row"), _noted["standing"]
+    if row is None or not row.lease or time.monotonic() - read_at > STANDING_SECONDS:
+        row = here.identity()
+        _standings["row"], _noted["standing"] = row, time.monotonic()
+    return row
 
 
 def answered() -> None:

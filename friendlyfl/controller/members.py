@@ -6,6 +6,8 @@ The decisions are wire.trust's; this module finds the records for them and keeps
 import functools
 import json
 
+from django.db import connection
+
 from friendlyfl.controller import here
 from friendlyfl.controller.models import Manifest, Peer, Project
 from friendlyfl.core.errors import WireError
@@ -37,11 +39,21 @@ def card_sha256(site: str) -> str:
     return signed.sha256
 
 
+# A pin and an accepted epoch never change, so each is read once a process. What an open transaction sees may still be
+# undone and is not remembered.
+_pins: dict[str, Peer] = {}
+_epochs: dict[tuple[str, int], Manifest] = {}
+
+
 def _peer(site: str) -> Peer:
-    peer = Peer.objects.filter(site=site).first()
-    if peer is None:
-        raise WireError("unknown_sender", "A message came from a site that this hospital does not know.")
-    return peer
+    if site not in _pins:
+        peer = Peer.objects.filter(site=site).first()
+        if peer is None:
+            raise WireError("unknown_sender", "A message came from a site that this hospital does not know.")
+        if connection.in_atomic_block:
+            return peer
+        _pins[site] = peer
+    return _pins[site]
 
 
 @functools.lru_cache(maxsize=512)
@@ -100,11 +112,13 @@ def current(project: Project) -> tuple[trust.Manifest, str]:
 
 
 def at_epoch(project: Project, epoch: int) -> tuple[trust.Manifest, str]:
-    row = project.manifests.filter(epoch=epoch).first()
+    row = _epochs.get((project.uid, epoch)) or project.manifests.filter(epoch=epoch).first()
     if row is None:
         raise WireError(
             "no_manifest", f"This hospital holds no member list number {epoch} of {project.name}."
         )
+    if not connection.in_atomic_block:
+        _epochs[(project.uid, epoch)] = row
     return _parsed(json.dumps(row.signed), project.coordinator), row.sha256
 
 

@@ -39,7 +39,9 @@ def _fold(run: Run, side: str) -> tuple[int, Machine]:
     count = RunEvent.objects.filter(run=run, side=side).count()
     if n < count:
         machine = copy.deepcopy(machine)
-        for record in RunEvent.objects.filter(run=run, side=side, n__gt=n).values_list("event", flat=True):
+        # Up to the count and no further: another thread may have committed an event since.
+        news = RunEvent.objects.filter(run=run, side=side, n__gt=n, n__lte=count)
+        for record in news.values_list("event", flat=True):
             machine.handle(unpack(record))
         _remember(run.uid, side, count, machine)
     return count, machine

@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 
 from django.db import transaction
 from django.utils import timezone
@@ -22,9 +23,11 @@ from friendlyfl.core.errors import FriendlyError
 from friendlyfl.core.limits import HEARTBEAT
 
 log = logging.getLogger("friendlyfl.beat")
+_reported: dict[str, float] = {}  # run -> when it was last reported, by this process
 LOG_BATCH = 200
 PERIOD = 0.5  # seconds
 REPORTED_RUNS = 50
+REPORT_EVERY = 5.0  # seconds
 INTENT_AGE = timedelta(seconds=15)  # a start that is older was cut off, not under way in another process
 KEYS_KEPT = timedelta(minutes=10)  # the coordinator's, so that last logs of a run can still be opened
 
@@ -44,18 +47,18 @@ def beat(bell: Bell) -> None:
         for place, (every, duty) in enumerate(duties):
             if time.monotonic() >= due[place]:
                 due[place] = time.monotonic() + every
-                _try(duty)
+                _try(duty, duty.__name__)
         bell.ring()  # a duty may have left something for the other threads
         time.sleep(PERIOD)
 
 
-def _try(duty: Callable[[], None]) -> None:
+def _try(duty: Callable[[], None], name: str) -> None:
     try:
         duty()
     except FriendlyError as error:
-        log.warning("%s: %s (%s)", duty.__name__, error.message, error.code)
+        log.warning("%s: %s (%s)", name, error.message, error.code)
     except Exception:
-        log.exception("%s broke", duty.__name__)
+        log.exception("%s broke", name)
 
 
 def heartbeat() -> None:
@@ -90,9 +93,14 @@ def live_runs() -> list[Run]:
 
 
 def report_runs() -> None:
-    """Bring the RS's copies of runs up to date, the newest first."""
+    """Bring the RS's copies of runs up to date: at once where one has ended, else now and then, since the copy is
+    for lists and decides nothing.
+    """
+    now = time.monotonic()
     for run in Run.objects.select_related("project").exclude(state="").order_by("-pk")[:REPORTED_RUNS]:
-        actions.report(run)
+        if run.state in core_run.ENDED or now - _reported.get(run.uid, 0.0) > REPORT_EVERY:
+            _reported[run.uid] = now
+            _try(partial(actions.report, run), "report")
 
 
 def news() -> None:
