@@ -8,9 +8,12 @@ cycles a second. The relay is a real uvicorn in a process of its own, each post 
 and requests are signed beforehand so that the senders' work does not count. `--unsigned` leaves out the checking of
 signatures in the server, to see what the rest costs.
 
-Measured on two shared cores (sender, readers and server together):
+Measured on a virtual machine of two cores that senders, readers, server and database share; fsync takes 0.2 ms there:
 
-FIGURES
+    SQLite                  one pair wakes in 2.0 ms (p99 6 ms),  32 pairs 770 cycles a second
+    SQLite, --unsigned      one pair wakes in 1.7 ms (p99 4 ms),  32 pairs 1,050 cycles a second
+    PostgreSQL              one pair wakes in 5.4 ms (p99 12 ms), 32 pairs 450 cycles a second
+    PostgreSQL, --unsigned  one pair wakes in 4.0 ms (p99 12 ms), 32 pairs 510 cycles a second
 """
 
 from __future__ import annotations

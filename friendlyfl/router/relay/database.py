@@ -116,8 +116,12 @@ class PostgresEngine(Engine):
         return connection.execute(_for_postgres(sql), values)
 
     def many(self, connection: Any, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        listed = list(rows)
+        if len(listed) == 1:  # executemany opens a pipeline, which costs more than it saves for one row
+            connection.execute(_for_postgres(sql), listed[0])
+            return
         with connection.cursor() as cursor:
-            cursor.executemany(_for_postgres(sql), list(rows))
+            cursor.executemany(_for_postgres(sql), listed)
 
     def is_broken(self, connection: Any) -> bool:
         return bool(connection.closed or connection.broken)
