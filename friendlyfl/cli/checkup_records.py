@@ -24,6 +24,7 @@ from friendlyfl.cli.checkup import (
     ago,
     seconds_since,
 )
+from friendlyfl.client.problems import BusyError
 from friendlyfl.client.router import Router
 from friendlyfl.controller import ledger as departures
 from friendlyfl.controller.home import Home
@@ -94,7 +95,7 @@ def _asked(router: Router, row: Identity) -> Iterator[Finding]:
         since = (
             f" Out of reach since {row.line_trouble_since:%Y-%m-%d %H:%M} UTC." if _silent(row, error) else ""
         )
-        state = LOOK if error.retryable and not isinstance(error, UnreachableError) else REPAIR
+        state = LOOK if isinstance(error, BusyError) else REPAIR
         yield Finding("Connection", state, f"{error.message}{since}", error.who)
         return
     middle = (began + time.time()) / 2

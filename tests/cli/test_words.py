@@ -50,7 +50,9 @@ def test_examples_name_commands_and_options_that_exist(path: tuple[str, ...]) ->
         assert known == path, line
         options = re.findall(r" (--?[a-z-]+)", line)
         help_ = type_here(*known, "--help").out
-        assert all(f"{option}" in help_.split("Examples:")[0].split("Example:")[0] for option in options), line
+        assert all(f"{option}" in help_.split("Examples:")[0].split("Example:")[0] for option in options), (
+            line
+        )
 
 
 def test_the_group_says_the_exit_codes() -> None:
