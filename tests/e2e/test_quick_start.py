@@ -56,6 +56,7 @@ class Desk:
                 capture_output=True,
                 text=True,
                 start_new_session=True,  # no terminal: what is asked for is read from `input`
+                timeout=2 * PATIENCE,  # a run that does not end is told here, with its command
             )
             if done.returncode == 0:
                 break
