@@ -214,17 +214,17 @@ def _send_update(run: Run, command: core_seat.SendUpdate) -> None:
 
 def _send_trouble(run: Run, command: core_seat.SendTrouble) -> None:
     leaving = Leaving(f"Nothing was sent. {sentence(command.code)}", approval=approval_words(run))
-    place = {"step": command.step, "round_": command.round}
     send_values(
         run.project,
         "trouble",
         {"code": command.code},
         (run.project.coordinator,),
         run=run,
+        step=command.step,
+        round_=command.round,
         leaving=leaving,
-        **place,
     )
-    log(run, command.code, **place)
+    log(run, command.code, step=command.step, round_=command.round)
 
 
 def _to_coordinator(run: Run, type_: str, values: dict[str, Any], leaving: Leaving) -> None:

@@ -152,7 +152,7 @@ def _run_invite(place: Place, content: bytes, project: Project, run: Run | None)
     plan = project.plans.filter(sha256=said["plan"]).first()
     if plan is None or said["run"] != place.run:
         raise WireError("unknown_plan", "A run of a plan that was never sent here was announced.")
-    members.run_card(said["card"], place.sender, place.run)
+    members.run_card(said["card"], place.sender, said["run"])
     if not _fits_plan(said, plans.read(bytes(plan.raw)), place, project):
         raise WireError("bad_invite", "The announcement of a run does not fit its plan.")
     if run is None:  # a coordinator with data of its own has the run already

@@ -9,6 +9,7 @@ import io
 import os
 import secrets
 from collections.abc import Sequence
+from typing import Any
 
 from friendlyfl.controller import here, ledger, members
 from friendlyfl.controller.models import Identity, Outbox, Project, Run
@@ -21,7 +22,7 @@ from friendlyfl.wire.seal import Recipient, seal
 CODEC, JSON = "application/x-ffl1", "application/json"
 
 
-def send_values(project: Project, type_: str, values: dict, to: Sequence[str], **where) -> None:
+def send_values(project: Project, type_: str, values: dict, to: Sequence[str], **where: Any) -> None:
     """Send a small dict of values; otherwise like `send`."""
     send(project, type_, encode(values), to, **where)
 

@@ -6,7 +6,7 @@ carries on. Deciding is core's; what a command becomes is commands'.
 """
 
 import copy
-from typing import Any
+from typing import Any, Final, Literal, overload
 
 from django.db import transaction
 from django.utils import timezone
@@ -18,7 +18,8 @@ from friendlyfl.core import seat as core_seat
 from friendlyfl.core.faults import faultpoint
 from friendlyfl.core.record import pack
 
-RUN, SEAT = "run", "seat"
+RUN: Final = "run"
+SEAT: Final = "seat"
 _MACHINES = {
     RUN: (core_run.Run, core_run.unpack_event),
     SEAT: (core_seat.Seat, core_seat.unpack_event),
@@ -28,6 +29,12 @@ Machine = core_run.Run | core_seat.Seat
 _folds: dict[tuple[str, str], tuple[int, Machine]] = {}  # (run, side) -> events folded, the fold
 
 
+@overload
+def fold(run: Run, side: Literal["run"]) -> core_run.Run: ...
+@overload
+def fold(run: Run, side: Literal["seat"]) -> core_seat.Seat: ...
+@overload
+def fold(run: Run, side: str) -> Machine: ...
 def fold(run: Run, side: str) -> Machine:
     """The machine as it stands after the journal's last event. Treat it as read-only."""
     return _fold(run, side)[1]

@@ -127,7 +127,8 @@ class Rows:
             skip_blank_lines=False,
             low_memory=False,
         )
-        return [table[index].to_numpy() for index in range(width)] if len(table) == len(lines) else None
+        columns: list[Any] = [table[index].to_numpy() for index in range(width)]
+        return columns if len(table) == len(lines) else None
 
     def _rows(self, reader: Any, above: int) -> list[list[str]]:
         try:

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -48,6 +49,11 @@ class Process:
     def pid(self) -> int:
         assert self._child is not None
         return self._child.pid
+
+    @property
+    def returncode(self) -> int | None:
+        """How it ended; minus a signal's number when that ended it, None while it runs."""
+        return self._child.poll() if self._child is not None else None
 
     def launch(self, **extra: str) -> None:
         """Start and do not wait."""
@@ -170,9 +176,10 @@ class Consortium:
         return site
 
     def close(self) -> None:
-        """End every process that was started here."""
-        for process in (*(site.process for site in self.sites), self.router):
-            process.stop()
+        """End every process that was started here, all at once."""
+        processes = [self.router, *(site.process for site in self.sites)]
+        with ThreadPoolExecutor(len(processes)) as pool:
+            list(pool.map(Process.stop, processes))
 
 
 def command(*arguments: str, stdin: str = "", **environment: str) -> str:

@@ -42,6 +42,8 @@ def add_step(
     """
     with acting(actor, "add_step", task):
         only_coordinator(project)
+        if not title.isprintable():
+            raise UsageError("title", "Give the step a title of one line.")
         kind = registry.find(task)
         checked = engine.make_task(task, kind.version, parameters, project.dictionary, 1)
         last = project.steps.last()
@@ -217,15 +219,16 @@ def approve(actor: Actor, project: Project) -> Approval:
 def decline(actor: Actor, project: Project, reason: str) -> Approval:
     """Say no to the current plan, with a reason that the coordinator reads."""
     with acting(actor, "decline", project.name, needs="site-admin"):
-        if not reason.strip() or len(reason) > 500:
+        words = " ".join(reason.split())
+        if not 1 <= len(words) <= 500 or not words.isprintable():
             raise UsageError("reason", "Give a reason of 1 to 500 characters; the coordinator reads it.")
-        return _decide(actor, _open_request(project), approved=False, reason=reason)
+        return _decide(actor, _open_request(project), approved=False, reason=words)
 
 
 def revoke_approval(actor: Actor, project: Project) -> None:
     """Take a yes back: no new run of this plan computes here. A run under way is not touched."""
     with acting(actor, "revoke_approval", project.name, needs="site-admin"):
-        word = current_plan(project).approvals.filter(site=here.site()).last()
+        word = _open_request(project).approvals.filter(site=here.site()).last()
         if word is None or not word.approved:
             raise ConflictError("not_approved", "This hospital has not approved the plan.")
         _decide(actor, word.plan, approved=False, reason="The approval was taken back.")

@@ -10,12 +10,14 @@ from datetime import UTC, datetime, timedelta
 from django.db import transaction
 from django.utils import timezone
 
-from friendlyfl.controller import here, line, members, runs
+from friendlyfl.client.answers import Join
+from friendlyfl.controller import here, line, members, plans, runs
 from friendlyfl.controller.actions.actor import Actor, acting
 from friendlyfl.controller.ledger import Leaving
 from friendlyfl.controller.models import COORDINATOR, PARTICIPANT, Invitation, Peer, Project
 from friendlyfl.controller.post import send_values
 from friendlyfl.core import run as core_run
+from friendlyfl.core import seat as core_seat
 from friendlyfl.core.errors import ConflictError, ForbiddenError, NotFoundError, UsageError, WireError
 from friendlyfl.core.limits import INVITATION_KEPT, NAME
 from friendlyfl.wire import invitation, trust
@@ -27,6 +29,8 @@ def create_project(actor: Actor, name: str, purpose: str = "") -> Project:
     with acting(actor, "create_project", name):
         if not name.strip() or len(name) > NAME or not name.isprintable():
             raise UsageError("name", f"Give the project a name of 1 to {NAME} characters.")
+        if not plans.is_purpose(purpose):
+            raise UsageError("purpose", f"Say what the project is for in at most {plans.PURPOSE} characters.")
         if Project.objects.filter(name=name).exists():
             raise ConflictError("name_taken", f"There is a project called {name} here already.")
         line.router()
@@ -104,20 +108,31 @@ def refresh_invitations(project: Project) -> None:
     """Learn which hospitals used their code, and check that each was given it: the MAC over its card."""
     with line.noting() as router:
         found = {offered.id: offered for offered in router.invitations(project.uid)}
+    swapped: WireError | None = None
     for row in project.invitations.filter(state="open"):
         offered = found.get(row.uid)
         if offered is None or offered.join is None:
             continue
-        join, code = offered.join, invitation.read_code(row.code)
-        invitation.check_join_mac(code.mac_key(project.uid), join.card.raw, project.uid, join.mac)
-        check_card(join.card, site=join.site)
-        row.state, row.site, row.site_name, row.card = (
-            "joined",
-            join.site,
-            join.name[:NAME],
-            join.card.to_json(),
-        )
-        row.save()
+        try:
+            _note_joiner(row, offered.join)
+        except WireError as error:
+            swapped = error  # said at the end: one bad card must not keep the other hospitals waiting
+    if swapped is not None:
+        raise swapped
+
+
+def _note_joiner(row: Invitation, join: Join) -> None:
+    code = invitation.read_code(row.code)
+    invitation.check_join_mac(code.mac_key(row.project.uid), join.card.raw, row.project.uid, join.mac)
+    check_card(join.card, site=join.site)
+    row.state, row.site, row.card = "joined", join.site, join.card.to_json()
+    row.site_name = _one_line(join.name)
+    row.save()
+
+
+def _one_line(name: str) -> str:
+    """A name that the Routing Server told, fit to be shown."""
+    return "".join(sign for sign in name if sign.isprintable())[:NAME].strip() or "A hospital without a name"
 
 
 def accept_joiner(actor: Actor, project: Project, site: str) -> Peer:
@@ -169,7 +184,7 @@ def join_project(actor: Actor, code_text: str) -> Project:
                 who="the coordinator",
             )
         project = _remember_joining(offer.project, offer.project_name, offer.coordinator)
-        members.pin(offer.coordinator, offer.coordinator_name[:NAME], offer.card)
+        members.pin(offer.coordinator, _one_line(offer.coordinator_name), offer.card)
         mine = here.keys().signed_card
         with line.noting():
             router.join(code.id, mine, invitation.join_mac(code.mac_key(project.uid), mine.raw, project.uid))
@@ -180,7 +195,7 @@ def _remember_joining(uid: str, name: str, coordinator: str) -> Project:
     project, _ = Project.objects.get_or_create(
         uid=uid,
         defaults={
-            "name": name[:NAME],
+            "name": _one_line(name),
             "role": PARTICIPANT,
             "coordinator": coordinator,
             "state": "joining",
@@ -256,6 +271,9 @@ def leave_project(actor: Actor, project: Project) -> None:
                 send_values(
                     project, "leave", {"id": secrets.token_hex(8)}, (project.coordinator,), leaving=leaving
                 )
+            for run in project.runs.exclude(state__in=[*core_run.ENDED, ""]):
+                now = datetime.now(UTC).timestamp()
+                runs.feed(run.uid, runs.SEAT, core_seat.Ended(core_run.STOPPED, "left_project", now))
             project.state = "closed"
             project.save(update_fields=["state"])
 

@@ -11,9 +11,9 @@ from friendlyfl.controller import here, ledger, line, members, plans, runs
 from friendlyfl.controller.actions.actor import Actor, acting
 from friendlyfl.controller.actions.plan import current_plan
 from friendlyfl.controller.actions.project import only_coordinator, publish_project
-from friendlyfl.controller.models import Project, Run
+from friendlyfl.controller.models import Plan, Project, Run
 from friendlyfl.core import run as core_run
-from friendlyfl.core.errors import ConflictError, FriendlyError, NotFoundError
+from friendlyfl.core.errors import ConflictError, FriendlyError, NotFoundError, UnreachableError
 from friendlyfl.core.troubles import sentence
 
 
@@ -30,18 +30,32 @@ def start_run(actor: Actor, project: Project, *, repeats: Run | None = None) -> 
                 "members_changed",
                 "The list of hospitals changed since the plan was proposed. Propose it again: friendlyfl plan propose",
             )
-        if project.runs.exclude(state__in=core_run.ENDED).exists():
-            raise ConflictError(
-                "run_under_way", "A run is under way. Wait for it, or stop it: friendlyfl run stop"
-            )
         content = plans.read(bytes(plan.raw))
         if here.site() in content.seats and project.dataset is None:
             raise ConflictError(
                 "no_dataset",
                 "This site brings data of its own: choose a dataset first: friendlyfl dataset use",
             )
+        run = _intent(project, plan, repeats)
+        try:
+            launch(run)
+        except FriendlyError as error:
+            if not isinstance(error, UnreachableError):
+                run.delete()
+            raise  # the Routing Server may have noted the run: it keeps its number and starts when the line is back
+        return run
+
+
+def _intent(project: Project, plan: Plan, repeats: Run | None) -> Run:
+    """The run to start: a new one, or the one whose start was cut off before any hospital was asked."""
+    with transaction.atomic():
+        live = project.runs.exclude(state__in=core_run.ENDED).select_related("project", "plan").first()
+        if live is not None and (live.state or live.plan != plan):
+            raise ConflictError(
+                "run_under_way", "A run is under way. Wait for it, or stop it: friendlyfl run stop"
+            )
         last = project.runs.order_by("number").last()
-        run = Run.objects.create(
+        return live or Run.objects.create(
             uid=str(uuid.uuid4()),
             project=project,
             plan=plan,
@@ -50,16 +64,12 @@ def start_run(actor: Actor, project: Project, *, repeats: Run | None = None) -> 
             manifest=members.current(project)[1],
             repeats=repeats.uid if repeats else "",
         )
-        try:
-            launch(run)
-        except FriendlyError:
-            run.delete()
-            raise
-        return run
 
 
 def launch(run: Run) -> None:
     """From the intent (a Run without events) to the first event; the agent repeats it after a crash."""
+    if run.events.filter(side=runs.RUN).exists():
+        return
     content = plans.read(bytes(run.plan.raw))
     publish_project(run.project)
     with line.noting() as router:
@@ -130,6 +140,11 @@ def stop_run(actor: Actor, run: Run) -> Run:
         only_coordinator(run.project)
         if run.state in core_run.ENDED:
             return run
+        if not run.state:
+            raise ConflictError(
+                "not_started",
+                "No hospital was asked yet: stop the run once the Routing Server has been reached.",
+            )
         return runs.feed(run.uid, runs.RUN, core_run.Stop(actor.name, time.time()))
 
 
@@ -141,7 +156,6 @@ def repeat_run(actor: Actor, run: Run) -> Run:
 def overview(run: Run) -> dict[str, Any]:
     """Where a run stands, for its own site: the coordinator sees every seat, a participant its own part only."""
     side = runs.main_side(run)
-    machine = runs.fold(run, side)
     content = plans.read(bytes(run.plan.raw))
     seen: dict[str, Any] = {
         "project": run.project.name,
@@ -163,7 +177,7 @@ def overview(run: Run) -> dict[str, Any]:
                 "reason": sentence(seat.reason) if seat.reason else "",
                 "since": seat.since,
             }
-            for seat in machine.seats.values()
+            for seat in runs.fold(run, runs.RUN).seats.values()
         ]
     return seen
 

@@ -33,8 +33,14 @@ def connect_router(
         row = here.identity()
         if row.router:
             raise ConflictError("connected", f"This site is connected to {row.router} already.")
-        known = {"site": row.site, "ca_file": ca_file or None, "plain_inside": plain_inside}
-        router = Router(address, here.keys().identity, enrolment=enrolment, **known)
+        router = Router(
+            address,
+            here.keys().identity,
+            site=row.site,
+            ca_file=ca_file or None,
+            plain_inside=plain_inside,
+            enrolment=enrolment,
+        )
         router.health()
         router.enrol_site(row.site, row.name, description, here.keys().signed_card)
         Identity.objects.filter(pk=1).update(

@@ -143,7 +143,7 @@ def erase_keys() -> None:
     for run in (
         Run.objects.filter(state__in=core_run.ENDED).select_related("project").order_by("-pk")[:REPORTED_RUNS]
     ):
-        if run.project.coordinates and timezone.now() - run.ended_at < KEYS_KEPT:
+        if run.project.coordinates and run.ended_at and timezone.now() - run.ended_at < KEYS_KEPT:
             continue
         if not here.keys().holds_run(run.uid) or LogLine.objects.filter(run=run, sent=False).exists():
             continue

@@ -2,14 +2,14 @@
 
 import io
 import logging
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from friendlyfl.client.answers import InboxMessage
 from friendlyfl.controller import actions, here, inbox, line
 from friendlyfl.controller.agent.bell import Bell
 from friendlyfl.controller.agent.pause import Pause
 from friendlyfl.controller.models import Identity, Project
-from friendlyfl.core.errors import FriendlyError
+from friendlyfl.core.errors import FriendlyError, NotFoundError, WireError
 from friendlyfl.core.limits import POLL_WAIT
 
 log = logging.getLogger("friendlyfl.collect")
@@ -39,8 +39,8 @@ def poll(bell: Bell, wait: int = POLL_WAIT) -> int:
         _take(message)
     if page.next != cursor:
         Identity.objects.filter(pk=1).update(cursor=page.next)
-        _retry_early()
         bell.ring()
+    _retry_early()
     return len(page.messages)
 
 
@@ -56,7 +56,14 @@ def _take(message: InboxMessage) -> inbox.Outcome:
 def _open_blob(message: InboxMessage) -> BinaryIO:
     if message.blob is not None:
         return io.BytesIO(message.blob)
-    return line.router().payload(message.id)
+    try:
+        return cast(BinaryIO, line.router().payload(message.id))  # a raw stream that is read once
+    except NotFoundError:
+        # Asked for again it would not be there either; what follows must not wait for it.
+        raise WireError(
+            "blob_gone",
+            "The Routing Server no longer has the content of a message. The sender must send it again.",
+        ) from None
 
 
 def _retry_early() -> None:

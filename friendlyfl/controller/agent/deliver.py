@@ -9,12 +9,24 @@ from friendlyfl.controller import handlers, here, line
 from friendlyfl.controller.agent.bell import Bell
 from friendlyfl.controller.agent.pause import Pause
 from friendlyfl.controller.models import Outbox
-from friendlyfl.core.errors import FriendlyError
+from friendlyfl.core.errors import FriendlyError, UnreachableError
 from friendlyfl.core.faults import faultpoint
 from friendlyfl.core.limits import INLINE_BLOB
 from friendlyfl.wire.message import Post
 
 log = logging.getLogger("friendlyfl.deliver")
+# The Routing Server's no to this site as it stands now, whatever it posts: a person has to act, the post waits.
+ABOUT_THE_SITE = frozenset(
+    {
+        "fenced",
+        "lease_held",
+        "site_revoked",
+        "bad_signature",
+        "stale_signature",
+        "replayed_request",
+        "not_connected",
+    }
+)
 
 
 def deliver(bell: Bell) -> None:
@@ -48,6 +60,7 @@ def deliver_one(row: Outbox) -> None:
 
 
 def _deliver_here(row: Outbox) -> None:
+    assert row.run is not None  # a site writes to itself about its own seat in a run only
     content = here.home().blob(row.blob).read_bytes()
     with transaction.atomic():
         Outbox.objects.filter(pk=row.pk).update(state="sent", sent_at=timezone.now())
@@ -56,9 +69,12 @@ def _deliver_here(row: Outbox) -> None:
 
 
 def _put_off(row: Outbox, error: FriendlyError, pause: Pause) -> None:
-    """Try again later what can pass by itself; keep the rest, with its reason, for a person."""
+    """Try again later what the line, the lease or this site's access hinders: all other post would fare alike.
+
+    A refusal of this very message is kept, with its reason, for a person; what follows it goes on.
+    """
     found = Outbox.objects.filter(pk=row.pk)
-    if error.retryable:
+    if error.retryable or isinstance(error, UnreachableError) or error.code in ABOUT_THE_SITE:
         found.update(tries=row.tries + 1, trouble=error.message)
         pause.after(error)
     else:

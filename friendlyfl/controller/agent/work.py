@@ -190,15 +190,15 @@ def _combine(job: Job, runner: Runner, bell: Bell) -> None:
         return
     if "bad" in answer:
         site = plan.seats[answer["bad"] - 1]
-        event = core_run.Trouble(site, job.step, job.round, "bad_update", time.time())
-        runs.job_done(job, runs.RUN, event)
+        trouble = core_run.Trouble(site, job.step, job.round, "bad_update", time.time())
+        runs.job_done(job, runs.RUN, trouble)
         return
     digest = here.home().keep_file(out)
     if answer["kind"] == "state":
-        event = core_run.StateMade(job.step, job.round + 1, digest, time.time())
+        made = core_run.StateMade(job.step, job.round + 1, digest, time.time())
+        runs.job_done(job, runs.RUN, made)
     else:
-        event = core_run.StepDone(job.step, job.round, digest, time.time())
-    runs.job_done(job, runs.RUN, event)
+        runs.job_done(job, runs.RUN, core_run.StepDone(job.step, job.round, digest, time.time()))
 
 
 def _absent(run: Run, plan: Any) -> tuple[list[dict[str, Any]], list[str]]:

@@ -138,6 +138,7 @@ class Seat:
             notes=request["notes"],
         )
         numbers = opened if isinstance(task, EachTask) else total(updates).decoded()
+        answer: Any
         try:
             kind, answer = engine.combine(task, state, numbers, exchange)
         except NoAnswerError as error:

@@ -23,8 +23,9 @@ def page_of(request: Request, rows: QuerySet, one: Callable[[Any], Any]) -> dict
     start = (number - 1) * size
     found = list(rows[start : start + size + 1])
     here = request.build_absolute_uri()
+    last = start + len(found) if found or number == 1 else None  # the last page tells the count by itself
     return {
-        "count": rows.count(),
+        "count": rows.count() if last is None or len(found) > size else last,
         "next": replace_query_param(here, "page", number + 1) if len(found) > size else None,
         "previous": replace_query_param(here, "page", number - 1) if number > 1 else None,
         "results": [one(row) for row in found[:size]],
