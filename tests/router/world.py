@@ -45,9 +45,8 @@ class Line:
 
     def __init__(self, application: Any) -> None:
         self._application = application
-        self._transport = httpx.ASGITransport(
-            application, raise_app_exceptions=False, client=("192.0.2.1", 5000)
-        )
+        transport = httpx.ASGITransport(application, raise_app_exceptions=False, client=("192.0.2.1", 5000))
+        self._client = httpx.AsyncClient(transport=transport, base_url="http://localhost")
 
     def __enter__(self) -> Line:
         self._stack = contextlib.ExitStack()
@@ -64,8 +63,8 @@ class Line:
     async def _send(
         self, method: str, address: str, content: bytes, headers: dict[str, str]
     ) -> httpx.Response:
-        async with httpx.AsyncClient(transport=self._transport, base_url="http://localhost") as client:
-            return await client.request(method, address, content=content, headers=headers)
+        self._client.cookies.clear()  # an asker keeps its own
+        return await self._client.request(method, address, content=content, headers=headers)
 
 
 class Asker:
