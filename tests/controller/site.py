@@ -69,6 +69,7 @@ def _restore(home: Home) -> None:
     from django.db import connection
 
     from friendlyfl.controller import here, line, members, runs
+    from friendlyfl.controller.agent import beat
     from friendlyfl.controller.portal import tries
     from friendlyfl.core import faults
 
@@ -84,10 +85,17 @@ def _restore(home: Home) -> None:
         shutil.rmtree(home.sub(name))
     home.create()
     here.keys()._runs.clear()
-    runs._folds.clear()
+    for memory in (
+        runs._folds,
+        members._pins,
+        members._epochs,
+        line._standings,
+        line._routers,
+        beat._reported,
+    ):
+        memory.clear()
     members._checked_card.cache_clear()
     members._parsed.cache_clear()
-    line._routers.clear()
-    line._noted.update(at=0.0, trouble="")
+    line._noted.update(at=0.0, trouble="", standing=0.0)
     tries._tries.clear()
     faults._hook = None

@@ -89,6 +89,7 @@ class World:
         self.router.enrol_site(here.site(), here.identity().name, "", here.keys().signed_card)
         line._routers[ADDRESS] = self.router
         Identity.objects.filter(pk=1).update(router=ADDRESS, lease=1)
+        line._standings.clear()
         self.peers: dict[str, Peer] = {}
 
     def peer(self, name: str) -> Peer:
