@@ -27,7 +27,8 @@ def describe_project(project: Project) -> dict[str, Any]:
     manifest, _ = members.current(project)
     seen["hospitals"] = len(manifest.members)
     if project.coordinates:
-        seen["sites"] = [_site(member, plan) for member in manifest.members]
+        sites = [_site(member, plan) for member in manifest.members]
+        seen["sites"] = sorted(sites, key=lambda site: (site["role"] != "coordinator", site["name"]))
         joined = project.invitations.filter(state="joined")
         seen["waiting"] = [{"name": row.site_name, "site": row.site} for row in joined]
         seen["open_codes"] = list(project.invitations.filter(state="open").values_list("label", flat=True))
