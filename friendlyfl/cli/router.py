@@ -39,7 +39,7 @@ def _set_up() -> None:
     """Read the settings; a wrong one ends the program with its sentence."""
     import django
 
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "friendlyfl.router.settings")
+    os.environ["DJANGO_SETTINGS_MODULE"] = "friendlyfl.router.settings"  # whatever a shell has set
     django.setup()
 
 

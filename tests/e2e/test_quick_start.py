@@ -39,7 +39,9 @@ class Desk:
     def environment(self, place: str) -> dict[str, str]:
         home = str(self.folder / re.sub(r"\W+", "-", place))
         own = {"FRIENDLYFL_ROUTER_HOME": home} if place == "Routing Server" else {"FRIENDLYFL_HOME": home}
-        return {**os.environ, **own, "COLUMNS": "120"}
+        # Of the tests' own Django project, which other rooms set up in this process, a person's terminal knows nothing.
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(("DJANGO_", "FRIENDLYFL_"))}
+        return {**clean, **own, "COLUMNS": "120"}
 
     def type(self, place: str, line: str) -> str:
         words = shlex.split(line.replace("http://127.0.0.1:8000", self.router or "?"))
