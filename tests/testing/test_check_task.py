@@ -134,7 +134,8 @@ def study(n: int, seed: int) -> pd.DataFrame:
     )
 
 
-STUDY = {
+STUDY: dict[str, dict[str, Any]] = {
+    "connection_check": {"numbers": 8},
     "logistic_regression": {"outcome": "sick", "predictors": "age,smoke,race,age:smoke"},
     "kaplan_meier": {"time": "days", "event": "dead", "group": "smoke", "tau": 30, "times": "10,20"},
     "table_one": {"variables": "age,bmi,race,sick", "group": "smoke"},
