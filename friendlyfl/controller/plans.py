@@ -27,6 +27,7 @@ RULES: dict[str, Any] = {
     "share_result": True,
     "coordinator_data": False,  # the coordinator has a seat of its own
 }
+DEADLINES = ("prepare_deadline", "round_deadline")
 STEP_KEYS = {"seq", "task", "version", "title", "parameters"}
 PLAN_KEYS = {"v", "project", "name", "purpose", "seats", "dictionary", "steps", "rules", "cohort"}
 
@@ -165,8 +166,26 @@ def _step(step: dict[str, Any], seq: int) -> dict[str, Any]:
     return step
 
 
+def check_rule(name: str, value: Any) -> None:
+    """Raise UsageError with a sentence for the person who typed a rule that no plan could carry."""
+    if name not in RULES:
+        raise UsageError("rule", f"There is no rule {name}; there are {', '.join(RULES)}.")
+    if name in DEADLINES:
+        good = type(value) in (int, float) and 0 < value <= LONGEST_DEADLINE
+        words = f"is a number of seconds, above 0 and at most {LONGEST_DEADLINE} (30 days)"
+    elif name == "quorum":
+        good = type(value) is int and value >= 0
+        words = "is a whole number of hospitals, or 0 for all of them"
+    elif name == "late":
+        good, words = value == "refuse", "has one value in this version: refuse"
+    else:
+        good, words = type(value) is bool, "is yes or no"
+    if not good:
+        raise UsageError("rule_value", f"The rule {name} {words}.")
+
+
 def _rules(rules: dict[str, Any], seats: int) -> dict[str, Any]:
-    deadlines = (rules["prepare_deadline"], rules["round_deadline"])
+    deadlines = [rules[name] for name in DEADLINES]
     if type(rules["quorum"]) is not int or not 0 <= rules["quorum"] <= seats:
         raise ValueError("quorum")
     if any(type(value) not in (int, float) or not 0 < value <= LONGEST_DEADLINE for value in deadlines):

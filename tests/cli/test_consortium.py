@@ -98,6 +98,28 @@ def test_what_cannot_be_done_yet_says_what_comes_first(world: World) -> None:
     assert "friendlyfl run start" in listed.out
 
 
+WRONG_RULES = {
+    "round_deadline=soon": "seconds",
+    "round_deadline=0": "seconds",
+    "prepare_deadline=99999999": "seconds",
+    "quorum=most": "whole number",
+    "quorum=-1": "whole number",
+    "share_result=maybe": "yes or no",
+    "late=wait": "refuse",
+    "secure_sum=yes": "later version",
+}
+
+
+def test_a_rule_of_a_run_is_refused_where_it_is_typed(world: World) -> None:
+    """And not when the plan is proposed, by a sentence about plans that cannot be read."""
+    typed = (["plan", "rules", "--set", rule] for rule in WRONG_RULES)
+    for (rule, words), said in zip(WRONG_RULES.items(), world.first_says(*typed), strict=True):
+        one_sentence(said, 2)
+        assert words in said.err and rule.split("=")[0].split("_")[0] in said.err.lower(), said.err
+    [kept] = world.first_says(["plan", "rules", "--json"])
+    assert kept.json["round_deadline"] == 3600.0 and kept.json["share_result"] is True
+
+
 def test_joining(world: World) -> None:
     [invited] = world.first_says(["project", "invite", "Northfield", "--json"])
     code = invited.json["code"]

@@ -95,9 +95,8 @@ def set_rules(actor: Actor, project: Project, changes: dict[str, Any]) -> dict[s
     """Change quorum, deadlines (seconds), share_result, coordinator_data. Returns all rules."""
     with acting(actor, "set_rules", ", ".join(sorted(changes))):
         only_coordinator(project)
-        unknown = sorted(set(changes) - set(plans.RULES))
-        if unknown:
-            raise UsageError("rule", f"There is no rule {unknown[0]}; there are {', '.join(plans.RULES)}.")
+        for name, value in changes.items():
+            plans.check_rule(name, value)
         if changes.get("secure_sum"):
             raise UsageError("secure_sum", SECURE_SUM_LATER)
         project.rules = {**project.rules, **changes}
