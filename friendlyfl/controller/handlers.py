@@ -202,8 +202,11 @@ def _state(place: Place, content: bytes, project: Project, run: Run) -> None:
 
 def _result(place: Place, content: bytes, project: Project, run: Run) -> None:
     said = reading.values(content, step=int, last=bool, shared=bool, result=str, limit=STATE_BYTES)
-    if said["step"] != place.step or said["last"] != (place.step == runs.fold(run, runs.SEAT).steps):
+    seat = runs.fold(run, runs.SEAT)
+    if said["step"] != place.step or said["last"] != (place.step == seat.steps):
         raise reading.bad_content()
+    if seat.ended:
+        return  # held back until this part was over
     if said["shared"]:
         result = reading.result(said["result"])
         Result.objects.get_or_create(run=run, step=place.step, defaults={"result": result})
