@@ -47,7 +47,7 @@ class Post:
     to: str
     step: int
     round: int
-    says: tuple[Any, ...] = ()
+    says: tuple[Any, ...] = ()  # what the content holds, in the order of the event's fields
 
 
 @dataclass
@@ -63,7 +63,7 @@ class Side:
         """As runs.feed: what changes nothing leaves no trace; what raises changes nothing."""
         machine = copy.deepcopy(self.machine)
         was_over = machine.ended
-        told = machine.handle(event)
+        told: list[Any] = machine.handle(event)
         assert not (was_over and (told or machine != self.machine)), f"{event} after the end"
         if told or machine != self.machine:
             self.journal.append(pack(event))

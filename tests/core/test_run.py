@@ -110,7 +110,12 @@ def test_post_for_a_finished_run_changes_nothing() -> None:
     run = in_round(1, A)
     run.handle(Stop("Ada", 4.0))
     before = copy.deepcopy(run)
-    late = [UpdateCame(A, 1, 1, "u", 5.0), Trouble(A, 1, 1, "late", 5.0), Left(A, 5.0), Tick(1e9)]
+    late: list[core.Event] = [
+        UpdateCame(A, 1, 1, "u", 5.0),
+        Trouble(A, 1, 1, "late", 5.0),
+        Left(A, 5.0),
+        Tick(1e9),
+    ]
     late += [StateMade(1, 2, "s", 5.0), StepDone(1, 1, "r", 5.0), JobFailed(1, 1, "task_failed", 5.0)]
     assert [run.handle(event) for event in [*late, Stop("Ada", 6.0)]] == [[]] * 8
     assert run == before

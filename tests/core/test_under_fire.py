@@ -126,14 +126,14 @@ class HospitalUnderFire(RuleBasedStateMachine):
         except WireError:
             return
         outcome = FAILED if approved else STOPPED
-        event: core_seat.Event = {
+        events: dict[str, core_seat.Event] = {
             "run-invite": core_seat.Invited(self.now, 2, approved, 60.0),
             "state": core_seat.StateCame(step, round_, "state", self.now),
             "result": core_seat.ResultCame(step, "result", step == 2, self.now),
             "stop": core_seat.Ended(outcome, "late", self.now),
-        }[type_]
+        }
         if fits:
-            self.feed(event)
+            self.feed(events[type_])
 
     @rule()
     def the_next_state(self) -> None:
