@@ -244,7 +244,6 @@ def _update(place: Place, content: bytes, project: Project, run: Run) -> None:
     digest = here.home().keep(content)
     event = core_run.UpdateCame(place.sender, place.step, place.round, digest, time.time())
     runs.feed(run.uid, runs.RUN, event)
-    _heard(place, run, 1.0)
 
 
 def _trouble(place: Place, content: bytes, project: Project, run: Run) -> None:

@@ -17,9 +17,10 @@ from typing import BinaryIO
 
 from django.db import InterfaceError as DatabaseClosed
 from django.db import OperationalError, transaction
+from django.db.models import Q
 
 from friendlyfl.client.answers import InboxMessage
-from friendlyfl.controller import handlers, here, members
+from friendlyfl.controller import handlers, here, members, runs
 from friendlyfl.controller.handlers import EarlyPost
 from friendlyfl.controller.models import HeldPost, Project, Run, Slot
 from friendlyfl.core.errors import FriendlyError, WireError
@@ -104,7 +105,7 @@ def _place(envelope: Envelope) -> tuple[Project, Run | None]:
         raise WireError("unknown_project", "A message belongs to a project that this hospital does not know.")
     if project.state == "closed" and not project.coordinates:
         raise WireError("left_project", f"A message belongs to {project.name}, which this hospital has left.")
-    run = Run.objects.select_related("project", "plan").filter(uid=ctx.run).first() if ctx.run else None
+    run = runs.find(ctx.run) if ctx.run else None
     if run is not None and run.project_id != project.pk:
         raise WireError("other_project", "A message names a run of another project. It was put aside.")
     if ctx.epoch > project.epoch:
@@ -131,9 +132,10 @@ def _place(envelope: Envelope) -> tuple[Project, Run | None]:
 def _slot_is_free(envelope: Envelope, digest: str) -> bool:
     """False: this very envelope was taken before, and all is well."""
     ctx = envelope.ctx
-    held = Slot.objects.filter(key=slot_of(ctx)).first()
-    new = trust.decide_slot(held.digest if held else None, digest)
-    if new and Slot.objects.filter(sender=ctx.sender, seq=ctx.seq).exists():
+    key = slot_of(ctx)
+    near = list(Slot.objects.filter(Q(key=key) | Q(sender=ctx.sender, seq=ctx.seq)))
+    new = trust.decide_slot(next((slot.digest for slot in near if slot.key == key), None), digest)
+    if new and near:
         raise WireError(
             "copied_sender",
             f"{members.name_of(ctx.sender)} used one message number twice: it was restored from an old copy or "

@@ -74,7 +74,7 @@ def _seal_for(
     if len(content) > kind.bound:
         raise WireError("too_large", f"A {type_} of {len(content)} bytes is larger than the plan allows.")
     manifest, manifest_sha256 = members.at_epoch(project, run.epoch) if run else members.current(project)
-    part = Outbox.objects.filter(project=project, run=run, type=type_, here=False).count()
+    sent = Outbox.objects.filter(project=project, run=run, type=type_, here=False)
     ctx = Context(
         msg=new_message_id(),
         type=type_,
@@ -85,7 +85,7 @@ def _seal_for(
         run=run.uid if run else None,
         step=step,
         round=round_,
-        part=part if kind.counts_parts else 0,
+        part=sent.count() if kind.counts_parts else 0,
         sender=here.site(),
         card=here.keys().signed_card.sha256,
         seq=_next_seq(),

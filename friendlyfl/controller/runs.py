@@ -26,6 +26,9 @@ _MACHINES = {
 }
 Machine = core_run.Run | core_seat.Seat
 
+# What is large and seldom wanted (keys, plan, dictionary) is fetched only when it is looked at.
+RUNS = Run.objects.select_related("project", "plan").defer("keys", "plan__raw", "project__dictionary")
+
 _folds: dict[tuple[str, str], tuple[int, Machine]] = {}  # (run, side) -> events folded, the fold
 
 
@@ -62,7 +65,7 @@ def _remember(run_uid: str, side: str, n: int, machine: Machine) -> None:
 def feed(run_uid: str, side: str, event: Any) -> Run:
     """Take one event: journal it, carry out what follows. An event that changes nothing leaves no trace."""
     with transaction.atomic():
-        run = Run.objects.select_related("project", "plan").get(uid=run_uid)
+        run = RUNS.get(uid=run_uid)
         n, before = _fold(run, side)
         machine = copy.deepcopy(before)
         todo = machine.handle(event)
@@ -78,6 +81,11 @@ def feed(run_uid: str, side: str, event: Any) -> Run:
         _remember(run_uid, side, n + 1, machine)
     faultpoint("feed.committed")
     return run
+
+
+def find(run_uid: str) -> Run | None:
+    """The run with this uid, if it is known here."""
+    return RUNS.filter(uid=run_uid).first()
 
 
 def main_side(run: Run) -> str:

@@ -47,6 +47,7 @@ def serve(home: Home, host: str, port: int, *, ready: Callable[["Identity", str]
         # Cookies know no ports: two portals on one machine tell theirs apart by name, which the settings read here.
         os.environ["FRIENDLYFL_PORTAL_PORT"] = str(listener.getsockname()[1])
         open_home(home.folder)
+        from django.conf import settings
         from django.core.asgi import get_asgi_application
 
         from friendlyfl.controller import here
@@ -57,6 +58,9 @@ def serve(home: Home, host: str, port: int, *, ready: Callable[["Identity", str]
             log_config=None,
             lifespan="off",
             access_log=False,
+            server_header=False,
+            # An address told in a header counts only behind a proxy of the hospital's, which writes it itself.
+            proxy_headers=settings.PORTAL_TLS,
             timeout_graceful_shutdown=STOP_WITHIN,
         )
         row = here.identity()

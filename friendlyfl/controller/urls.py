@@ -1,4 +1,4 @@
-"""Addresses of the portal."""
+"""Where the Controller's addresses lead: all of them to the portal."""
 
 from django.urls import include, path
 

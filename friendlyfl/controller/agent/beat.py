@@ -48,7 +48,6 @@ def beat(bell: Bell) -> None:
             if time.monotonic() >= due[place]:
                 due[place] = time.monotonic() + every
                 _try(duty, duty.__name__)
-        bell.ring()  # a duty may have left something for the other threads
         time.sleep(PERIOD)
 
 

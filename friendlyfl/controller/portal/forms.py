@@ -1,0 +1,63 @@
+"""The portal's forms: their fields, hints, and what is said when an answer is missing or wrong."""
+
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib.auth.forms import AuthenticationForm
+
+
+class Plain(forms.Form):
+    """Marks fields for people who do not see the page: what is wrong and what the hint says belong to the field."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name, field in self.fields.items():
+            bound = self[name]
+            about = [f"{bound.auto_id}-hint"] if field.help_text else []
+            if self.is_bound and self.errors.get(name):
+                about.append(f"{bound.auto_id}-error")
+            if about:
+                field.widget.attrs["aria-describedby"] = " ".join(about)
+
+
+class SignIn(Plain, AuthenticationForm):
+    error_messages: ClassVar = {
+        "invalid_login": "The user name or the password is wrong. Check both and try again.",
+        "inactive": "This account was switched off. Ask a site-admin of this hospital.",
+    }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["username"].label = "User name"
+        self.fields["username"].error_messages["required"] = "Enter your user name."
+        self.fields["password"].error_messages["required"] = "Enter your password."
+        for field in self.fields.values():
+            field.widget.attrs.pop("autofocus", None)
+
+
+class FirstPerson(Plain):
+    code = forms.CharField(
+        label="One-time code",
+        help_text="Three groups of five, as it was printed when this site was made.",
+        error_messages={"required": "Enter the one-time code."},
+        max_length=40,
+        widget=forms.TextInput(
+            attrs={"autocomplete": "one-time-code", "autocapitalize": "characters", "spellcheck": "false"}
+        ),
+    )
+    name = forms.CharField(
+        label="User name",
+        help_text="You will sign in with it, and every act of yours here is noted under it.",
+        error_messages={"required": "Choose a user name."},
+        max_length=150,
+        widget=forms.TextInput(
+            attrs={"autocomplete": "username", "autocapitalize": "none", "spellcheck": "false"}
+        ),
+    )
+    password = forms.CharField(
+        label="Password",
+        help_text="At least 12 characters. A few words in a row are easy to remember.",
+        error_messages={"required": "Choose a password."},
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+    )

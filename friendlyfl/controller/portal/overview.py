@@ -1,0 +1,155 @@
+"""How things stand, for the home page: few questions to the database, and words instead of states.
+
+Only what this site's people may see: a participant's page has no other participant on it.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from friendlyfl.controller import actions, here, plans
+from friendlyfl.controller.models import (
+    COORDINATOR,
+    PARTICIPANT,
+    Approval,
+    Departure,
+    HeldPost,
+    Invitation,
+    Plan,
+    Project,
+    Run,
+)
+from friendlyfl.core import run as core_run
+
+SHOWN_RUNS = 20
+TAGS = {
+    core_run.STANDBY: ("wait", "Waiting for hospitals"),
+    core_run.PREPARING: ("run", "Checking the data"),
+    core_run.RUNNING: ("run", "Running"),
+    core_run.AGGREGATING: ("run", "Adding up"),
+    core_run.SUCCEEDED: ("ok", "Finished"),
+    core_run.FAILED: ("bad", "Failed"),
+    core_run.STOPPED: ("bad", "Stopped"),
+}
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A run in a list."""
+
+    project: str
+    number: int
+    tag: str
+    word: str
+    where: str
+    at: datetime
+    ended: bool
+
+    @property
+    def live(self) -> bool:
+        return not self.ended
+
+
+@dataclass(frozen=True)
+class Need:
+    """Something that waits for a person here, and the command that does it in this version."""
+
+    words: str
+    command: str = ""
+
+
+def runs() -> list[Shown]:
+    """The newest runs. What is shown are the copies that every event leaves on its run, so no journal is read."""
+    rows = Run.objects.select_related("project", "plan").exclude(state="").order_by("-pk")[:SHOWN_RUNS]
+    return [_shown(run) for run in rows]
+
+
+def _shown(run: Run) -> Shown:
+    tag, word = TAGS[run.state]
+    if run.state == core_run.STANDBY and not run.project.coordinates:
+        word = "Waiting for this hospital"
+    ended = run.state in core_run.ENDED
+    return Shown(
+        project=run.project.name,
+        number=run.number,
+        tag=tag,
+        word=word,
+        where=actions.reason_words(run) or _place(run),
+        at=run.ended_at if ended and run.ended_at else run.started_at,
+        ended=ended,
+    )
+
+
+def _place(run: Run) -> str:
+    steps = plans.read(bytes(run.plan.raw)).steps
+    if run.state in (core_run.STANDBY, core_run.PREPARING) or not run.step:
+        return f"{len(steps)} step{'s' if len(steps) > 1 else ''} to do"
+    title = steps[run.step - 1].title
+    if run.state == core_run.SUCCEEDED:
+        return "The result is there"
+    return f"{title}: step {run.step} of {len(steps)}, round {max(run.round, 1)}"
+
+
+def projects() -> list[dict[str, Any]]:
+    """This site's part in each project, in words."""
+    words = {
+        "joining": "waiting for the coordinator to let this hospital in",
+        "new": "not known to the Routing Server yet",
+        "closed": "closed",
+    }
+    return [
+        {
+            "name": project.name,
+            "part": "this hospital coordinates" if project.coordinates else "this hospital takes part",
+            "state": words.get(project.state, ""),
+        }
+        for project in Project.objects.order_by("name")
+    ]
+
+
+def last_departure() -> dict[str, Any] | None:
+    line = Departure.objects.order_by("-n").first()
+    return line and {"at": datetime.fromisoformat(line.at), "what": line.what}
+
+
+def needs() -> list[Need]:
+    """What waits for a person of this hospital, the weightiest first."""
+    return [*_requests(), *_joiners(), *_put_aside()]
+
+
+def _requests() -> list[Need]:
+    asked = Plan.objects.filter(current=True, project__role=PARTICIPANT, project__state="open")
+    said = {
+        plan
+        for plan, epoch, newest in Approval.objects.filter(site=here.site()).values_list(
+            "plan", "epoch", "plan__project__epoch"
+        )
+        if epoch >= newest
+    }
+    return [
+        Need(
+            f"{plan.project.name}: the coordinator asks this hospital to approve or decline a plan. "
+            "A site-admin decides.",
+            f"friendlyfl request show -p '{plan.project.name}'",
+        )
+        for plan in asked.exclude(pk__in=said).select_related("project").order_by("project__name")
+    ]
+
+
+def _joiners() -> list[Need]:
+    waiting = Invitation.objects.filter(state="joined", project__role=COORDINATOR).select_related("project")
+    return [
+        Need(
+            f"{row.site_name} wants to join {row.project.name}. A site-admin lets it in.",
+            f"friendlyfl project accept '{row.site_name}' -p '{row.project.name}'",
+        )
+        for row in waiting
+    ]
+
+
+def _put_aside() -> list[Need]:
+    count = HeldPost.objects.filter(state="refused").count()
+    if not count:
+        return []
+    messages = "A message was" if count == 1 else f"{count} messages were"
+    return [Need(f"{messages} put aside because something about it was wrong. Nothing was done with it.")]
