@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db import transaction
 
+from friendlyfl.client.router import Router
 from friendlyfl.controller import here, ledger, line, members, plans, runs
 from friendlyfl.controller.actions.actor import Actor, acting
 from friendlyfl.controller.actions.plan import current_plan
@@ -113,10 +114,22 @@ def report(run: Run) -> None:
         return
     before = run.reported.split("/")[0] or core_run.STANDBY
     with line.noting() as router:
-        for state in path_of_moves(before, run.state):
-            reason = run.reason[:300] if state in core_run.ENDED and run.reason else None
-            router.put_status(run.uid, state=state, step=run.step, round=run.round, reason=reason)
+        try:
+            _move(router, run, before)
+        except ConflictError as error:
+            if error.code != "forbidden_move":
+                raise
+            # The run is further there than this site remembers: an answer was lost, or the site came from a copy.
+            there = router.run(run.uid)["state"]
+            if there not in core_run.ENDED:
+                _move(router, run, there)
     Run.objects.filter(pk=run.pk).update(reported=stands)
+
+
+def _move(router: Router, run: Run, before: str) -> None:
+    for state in path_of_moves(before, run.state):
+        reason = run.reason[:300] if state in core_run.ENDED and run.reason else None
+        router.put_status(run.uid, state=state, step=run.step, round=run.round, reason=reason)
 
 
 def path_of_moves(before: str, after: str) -> list[str]:

@@ -1,27 +1,26 @@
 """The portal's forms: their fields, hints, and what is said when an answer is missing or wrong."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 from django import forms
 from django.contrib.auth.forms import AuthenticationForm
 
 
 class Plain(forms.Form):
-    """Marks fields for people who do not see the page: what is wrong and what the hint says belong to the field."""
+    """Ties what is wrong with a field, and its hint, to the field, for people who do not see the page."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        for name, field in self.fields.items():
-            bound = self[name]
-            about = [f"{bound.auto_id}-hint"] if field.help_text else []
-            if self.is_bound and self.errors.get(name):
-                about.append(f"{bound.auto_id}-error")
-            if about:
-                field.widget.attrs["aria-describedby"] = " ".join(about)
+    def __getitem__(self, name: str) -> forms.BoundField:
+        bound = super().__getitem__(name)
+        about = [f"{bound.auto_id}-hint"] if bound.help_text else []
+        if self._errors and self._errors.get(name):
+            about.append(f"{bound.auto_id}-error")
+        if about:
+            bound.field.widget.attrs["aria-describedby"] = " ".join(about)
+        return bound
 
 
 class SignIn(Plain, AuthenticationForm):
-    error_messages: ClassVar = {
+    error_messages = {
         "invalid_login": "The user name or the password is wrong. Check both and try again.",
         "inactive": "This account was switched off. Ask a site-admin of this hospital.",
     }

@@ -3,6 +3,7 @@
 Only what this site's people may see: a participant's page has no other participant on it.
 """
 
+import shlex
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -109,7 +110,7 @@ def projects() -> list[dict[str, Any]]:
 
 def last_departure() -> dict[str, Any] | None:
     line = Departure.objects.order_by("-n").first()
-    return line and {"at": datetime.fromisoformat(line.at), "what": line.what}
+    return {"at": datetime.fromisoformat(line.at), "what": line.what} if line else None
 
 
 def needs() -> list[Need]:
@@ -130,7 +131,7 @@ def _requests() -> list[Need]:
         Need(
             f"{plan.project.name}: the coordinator asks this hospital to approve or decline a plan. "
             "A site-admin decides.",
-            f"friendlyfl request show -p '{plan.project.name}'",
+            f"friendlyfl plan show -p {shlex.quote(plan.project.name)}",
         )
         for plan in asked.exclude(pk__in=said).select_related("project").order_by("project__name")
     ]
@@ -141,7 +142,7 @@ def _joiners() -> list[Need]:
     return [
         Need(
             f"{row.site_name} wants to join {row.project.name}. A site-admin lets it in.",
-            f"friendlyfl project accept '{row.site_name}' -p '{row.project.name}'",
+            f"friendlyfl project accept {shlex.quote(row.site_name)} -p {shlex.quote(row.project.name)}",
         )
         for row in waiting
     ]

@@ -73,8 +73,7 @@ def first(request: HttpRequest) -> HttpResponse:
         try:
             person = actions.first_person(**form.cleaned_data)
         except FriendlyError as error:
-            fields = {"wrong_code": "code", "password": "password"}
-            form.add_error(fields.get(error.code, "name"), error.message)
+            form.add_error(_field_of(error.code), error.message)
         else:
             login(request, person)
             return redirect("portal:home")
@@ -87,3 +86,10 @@ def _wait(seconds: int) -> str:
         f"There were too many tries. Wait {minutes} minute{'s' if minutes > 1 else ''}, then try again. "
         "If you have forgotten your password, ask a site-admin of this hospital."
     )
+
+
+def _field_of(code: str) -> str:
+    """Which field of the form for the first account an error belongs to."""
+    if code == "wrong_code":
+        return "code"
+    return code if code in FirstPerson.base_fields else "name"
