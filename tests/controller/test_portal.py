@@ -1,0 +1,341 @@
+"""The portal as requests meet it: who may see what, which words, which headers. Looks are judged in tests/e2e."""
+
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import URLPattern, get_resolver
+
+from friendlyfl.controller import actions, here
+from friendlyfl.controller.models import AuditLine, Identity, Person, Run
+from friendlyfl.controller.portal import tries
+from friendlyfl.controller.setup import new_code
+from tests.controller.memory import records
+from tests.controller.world import ADMIN, Consortium, Study
+
+PASSWORD = "a calm and long sentence"
+VERBS = ("get", "head", "post", "put", "patch", "delete", "options")
+PAGES = {"home": "/", "login": "/login/", "logout": "/logout/", "first": "/first/"}
+
+
+@pytest.fixture
+def client() -> Client:
+    return Client(SERVER_NAME="localhost", raise_request_exception=False)
+
+
+@pytest.fixture
+def person() -> Person:
+    return actions.add_person(ADMIN, "vera", "viewer", PASSWORD)
+
+
+def sign_in(client: Client, name: str = "vera", password: str = PASSWORD, **more: Any) -> Any:
+    return client.post("/login/", {"username": name, "password": password}, **more)
+
+
+def patterns(resolver: Any) -> list[URLPattern]:
+    found = []
+    for entry in resolver.url_patterns:
+        found += patterns(entry) if hasattr(entry, "url_patterns") else [entry]
+    return found
+
+
+def test_every_page_is_in_this_table():
+    assert {pattern.name: "/" + str(pattern.pattern) for pattern in patterns(get_resolver())} == PAGES
+
+
+# --- an outsider, at every address and with every verb ---
+
+
+SIGNED_OUT = {
+    ("home", "get"): 302, ("home", "head"): 302, ("home", "post"): 302, ("home", "put"): 302,
+    ("home", "patch"): 302, ("home", "delete"): 302, ("home", "options"): 302,
+    ("login", "get"): 200, ("login", "head"): 200, ("login", "post"): 400, ("login", "options"): 200,
+    ("login", "put"): 400,  # Django reads it as a form that was sent
+    ("first", "get"): 200, ("first", "head"): 200, ("first", "post"): 400,
+    ("logout", "post"): 302, ("logout", "options"): 200,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("page", PAGES)
+def test_an_outsider_sees_nothing_and_changes_nothing(client, study, page, verb):
+    before = records()
+    answer = getattr(client, verb)(PAGES[page])
+    assert answer.status_code == SIGNED_OUT.get((page, verb), 405)
+    if answer.status_code == 302:
+        assert answer["Location"].startswith("/login/")
+    said = answer.content.decode()
+    for secret in ("St Mary", study.project.name, "Northfield", "Southgate", here.identity().fingerprint):
+        assert secret not in said
+    assert records() == before
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_viewer_may_look_and_nothing_else(client, person, study, verb):
+    client.force_login(person)
+    before = records()
+    answer = getattr(client, verb)("/")
+    assert answer.status_code == (200 if verb in ("get", "head") else 405)
+    assert records() == before
+
+
+@pytest.mark.parametrize("path", ["/nowhere/", "/runs/1/", "/admin/", "/static/", "/static/../settings.py"])
+def test_what_is_not_there_is_not_there(client, person, path):
+    for signed_in in (False, True):
+        if signed_in:
+            client.force_login(person)
+        answer = client.get(path)
+        assert answer.status_code == 404
+        assert "There is no such page" in answer.content.decode()
+
+
+# --- signing in ---
+
+
+def test_signing_in_and_out(client, person):
+    answer = sign_in(client)
+    assert (answer.status_code, answer["Location"]) == (302, "/")
+    cookie = client.cookies[next(name for name in client.cookies if name.startswith("friendlyfl"))]
+    assert "vera, viewer" in client.get("/").content.decode()
+    session = next(c for n, c in client.cookies.items() if n.startswith("friendlyfl") and "csrf" not in n)
+    assert session["httponly"] and session["samesite"] == "Lax" and session["max-age"] == 1800 and cookie
+    assert client.get("/logout/").status_code == 405  # a link cannot sign anybody out
+    assert client.post("/logout/")["Location"] == "/login/"
+    assert client.get("/").status_code == 302
+
+
+@pytest.mark.parametrize(
+    "next_", ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)"]
+)
+def test_nobody_is_led_away_after_signing_in(client, person, next_):
+    assert sign_in(client, QUERY_STRING=f"next={next_}")["Location"] == "/"
+
+
+def test_wrong_password_and_unknown_person_get_the_same_answer(client, person):
+    def said(answer: Any) -> str:
+        assert answer.status_code == 400
+        return answer.content.decode().split("</h2>")[1].split("</ul>")[0]
+
+    wrong, unknown = sign_in(client, password="x" * 12), sign_in(client, name="nobody")
+    assert said(wrong) == said(unknown)
+    assert "The user name or the password is wrong. Check both and try again." in said(wrong)
+    assert "<title>Error: Sign in · FriendlyFL</title>" in wrong.content.decode()
+
+
+def test_missing_answers_are_named_and_kept(client, person):
+    said = sign_in(client, password="").content.decode()
+    assert "Enter your password." in said and 'value="vera"' in said
+    assert 'href="#id_password"' in said and 'aria-describedby="id_password-error"' in said
+    assert "Enter your user name." in sign_in(client, name="").content.decode()
+    assert PASSWORD not in sign_in(client, name="").content.decode()
+
+
+def test_five_wrong_tries_slow_down_that_name_and_address(client, person, monkeypatch):
+    for _ in range(5):
+        assert sign_in(client, password="wrong").status_code == 400
+    slowed = sign_in(client)
+    assert slowed.status_code == 429
+    assert "There were too many tries. Wait 15 minutes" in slowed.content.decode()
+    assert 'value="vera"' in slowed.content.decode()
+    assert sign_in(client, name="adam", password="wrong").status_code == 400  # another name
+    assert sign_in(client, REMOTE_ADDR="10.0.0.9").status_code == 302  # another desk
+    real = tries.time.monotonic
+    monkeypatch.setattr(tries.time, "monotonic", lambda: real() + 15 * 60 + 1)
+    assert sign_in(client).status_code == 302
+
+
+def test_getting_in_forgets_earlier_tries(client, person):
+    for _ in range(3):
+        for _ in range(4):
+            sign_in(client, password="wrong")
+        assert sign_in(client).status_code == 302
+
+
+def test_forms_of_other_pages_are_refused_in_words(person):
+    strict = Client(SERVER_NAME="localhost", enforce_csrf_checks=True)
+    for path in ("/login/", "/first/", "/logout/"):
+        answer = strict.post(path, {"username": "vera", "password": PASSWORD})
+        assert answer.status_code == 403
+        assert "Please send the form again" in answer.content.decode()
+
+
+# --- the first account ---
+
+
+def first(client: Client, code: str, name: str = "adam", password: str = PASSWORD) -> Any:
+    return client.post("/first/", {"code": code, "name": name, "password": password})
+
+
+def test_the_first_account_with_a_one_time_code(client):
+    code = new_code()
+    assert first(client, f"  {code.lower()} ")["Location"] == "/"
+    assert Person.objects.get().role == "site-admin" and here.identity().first_code == ""
+    assert "adam, site-admin" in client.get("/").content.decode()
+    assert AuditLine.objects.filter(verb="first_person", person="adam").exists()
+    again = first(Client(SERVER_NAME="localhost"), code, name="eve")
+    assert again.status_code == 400 and Person.objects.count() == 1
+    assert "This is not the one-time code, or it was used already." in again.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("code", "name", "password", "sentence"),
+    [
+        ("", "adam", PASSWORD, "Enter the one-time code."),
+        ("22222-22222-22222", "adam", PASSWORD, "This is not the one-time code, or it was used already."),
+        ("x" * 200, "adam", PASSWORD, "at most 40 characters"),
+        (None, "", PASSWORD, "Choose a user name."),
+        (None, "a\x00b", PASSWORD, "Null characters are not allowed."),
+        (None, "adam", "", "Choose a password."),
+        (None, "adam", "short", "at least 12 characters"),
+        (None, "adam", "password1234", "too common"),
+        (None, "hippocrates1", "hippocrates1", "too similar"),
+    ],
+)
+def test_the_first_account_says_what_is_wrong(client, code, name, password, sentence):
+    right = new_code()
+    answer = first(client, right if code is None else code, name, password)
+    assert answer.status_code == 400 and not Person.objects.exists()
+    said = answer.content.decode()
+    assert sentence in said and "<title>Error: Make the first account" in said
+    assert f'value="{password}"' not in said or password in ("", name)
+    assert first(client, right).status_code == 302  # the code was not used up
+
+
+def test_guessing_the_code_is_slowed_down(client):
+    code = new_code()
+    for _ in range(5):
+        first(client, "22222-22222-22222")
+    assert first(client, code).status_code == 429 and not Person.objects.exists()
+
+
+def test_a_new_code_makes_the_old_one_worthless(client):
+    old, new = new_code(), new_code()
+    assert first(client, old).status_code == 400
+    assert first(client, new).status_code == 302
+
+
+def test_the_sign_in_page_offers_the_first_account_while_there_is_none(client):
+    new_code()
+    assert "/first/" in client.get("/login/").content.decode()
+    Identity.objects.update(first_code="")
+    assert "/first/" not in client.get("/login/").content.decode()
+
+
+# --- headers ---
+
+
+def test_headers_on_every_page(client, person):
+    answers = [client.get(path) for path in (*PAGES.values(), "/nowhere/")] + [sign_in(client, password="x")]
+    client.force_login(person)
+    answers.append(client.get("/"))
+    for answer in answers:
+        policy = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+        assert answer["Content-Security-Policy"] == policy
+        assert answer["X-Frame-Options"] == "DENY"
+        assert answer["X-Content-Type-Options"] == "nosniff"
+        assert answer["Referrer-Policy"] == "same-origin"
+        assert answer["Cache-Control"] == "no-store"
+        assert answer["Cross-Origin-Opener-Policy"] == "same-origin"
+        said = answer.content.decode()
+        assert "http://" not in said.replace('xmlns="http://www.w3.org', "") and "https://" not in said
+        assert (
+            "<script" not in said and "style=" not in said and "<style" not in said and "onclick" not in said
+        )
+
+
+def test_styles_are_served_and_may_be_kept(client):
+    answer = client.get("/static/portal.css")
+    assert answer.status_code == 200 and answer["Content-Type"].startswith("text/css")
+    assert "no-store" not in answer["Cache-Control"]
+
+
+def test_another_host_name_is_not_answered(client, person):
+    assert Client(SERVER_NAME="evil.example", raise_request_exception=False).get("/login/").status_code == 400
+
+
+# --- the home page ---
+
+
+def home(client: Client) -> str:
+    answer = client.get("/")
+    assert answer.status_code == 200
+    return " ".join(answer.content.decode().split())
+
+
+def test_home_of_a_new_site_says_that_nothing_happens_and_nothing_left(client, person):
+    client.force_login(person)
+    said = home(client)
+    assert "Nothing is running. Nothing has ever left this hospital. Nothing is waiting for you." in said
+    assert "Not connected yet" in said and "friendlyfl site connect ADDRESS" in said
+
+
+def test_home_of_a_participant_shows_its_own_part_and_no_other_hospital(client, person, study: Study):
+    client.force_login(person)
+    study.propose()
+    assert "Births: the coordinator asks this hospital to approve or decline a plan." in home(client)
+    study.ready()
+    said = home(client)
+    assert "asks this hospital" not in said and "Running" in said and "this hospital takes part" in said
+    for other in study.others:
+        assert other.name not in said and other.uid not in said
+
+
+def test_home_asks_again_when_a_hospital_has_joined_since(client, person, study: Study):
+    client.force_login(person)
+    study.approved_plan()
+    assert "Nothing is waiting for you." in home(client)
+    study.grow("Riverside")
+    actions.refresh_manifests(study.project)
+    assert "asks this hospital" in home(client)
+
+
+def test_home_of_a_coordinator_says_who_waits(client, person, consortium: Consortium):
+    client.force_login(person)
+    riverside = consortium.world.peer("Riverside")
+    row = actions.invite_site(ADMIN, consortium.project, "Riverside")
+    riverside.join(row.code, consortium.uid)
+    actions.refresh_invitations(consortium.project)
+    assert "Riverside wants to join Ours." in home(client)
+    run = consortium.computing()
+    assert "Connection check: step 1 of 1, round 1" in home(client)
+    actions.stop_run(ADMIN, run)
+    assert "Stopped by adam." in home(client)
+
+
+@pytest.mark.parametrize(
+    "state", ["standby", "preparing", "running", "aggregating", "succeeded", "failed", "stopped"]
+)
+def test_every_state_has_words(client, person, consortium: Consortium, state):
+    client.force_login(person)
+    run = consortium.start()
+    Run.objects.filter(pk=run.pk).update(state=state)
+    assert 'class="tag' in home(client) and f">{state}<" not in home(client)
+
+
+def test_names_of_other_hospitals_are_text_and_nothing_more(client, person, study: Study):
+    client.force_login(person)
+    study.propose(name="<script>alert(1)</script>'; rm -rf")
+    assert "<script>" not in home(client) and "&lt;script&gt;" in home(client)
+
+
+def test_home_asks_the_database_a_fixed_number_of_times(client, person, consortium: Consortium):
+    client.force_login(person)
+    run = consortium.computing()
+    for number in range(2, 30):
+        Run.objects.create(
+            uid=f"00000000-0000-4000-8000-{number:012d}",
+            project=run.project,
+            plan=run.plan,
+            number=number,
+            epoch=run.epoch,
+            manifest=run.manifest,
+            state="failed",
+            reason="below_quorum:late",
+        )
+    client.get("/")
+    with CaptureQueriesContext(connection) as asked:
+        client.get("/")
+    reads = [query for query in asked if query["sql"].startswith("SELECT")]
+    assert len(reads) <= 12, [query["sql"][:120] for query in reads]
