@@ -130,6 +130,7 @@ def test_missing_answers_are_named_and_kept(client, person):
     assert 'href="#id_password"' in said and 'aria-describedby="id_password-error"' in said
     assert "Enter your user name." in sign_in(client, name="").content.decode()
     assert PASSWORD not in sign_in(client, name="").content.decode()
+    assert '<strong class="site">FriendlyFL</strong>' in said  # an outsider does not learn whose portal it is
 
 
 def test_five_wrong_tries_slow_down_that_name_and_address(client, person, monkeypatch):

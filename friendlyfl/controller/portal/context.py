@@ -8,4 +8,4 @@ from friendlyfl.controller import here
 
 
 def line(request: HttpRequest) -> dict[str, Any]:
-    return {"site": here.identity()} if request.user.is_authenticated else {}
+    return {"hospital": here.identity()} if request.user.is_authenticated else {}
