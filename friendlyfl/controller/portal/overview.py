@@ -83,6 +83,8 @@ def _shown(run: Run) -> Shown:
 
 def _place(run: Run) -> str:
     steps = plans.read(bytes(run.plan.raw)).steps
+    if run.state == core_run.RUNNING and not run.step and not run.project.coordinates:
+        return "This hospital is ready; the coordinator begins when all are"
     if run.state in (core_run.STANDBY, core_run.PREPARING) or not run.step:
         return f"{len(steps)} step{'s' if len(steps) > 1 else ''} to do"
     title = steps[run.step - 1].title
