@@ -131,6 +131,8 @@ def _check_texts(plan: dict[str, Any]) -> None:
     """Every text of a plan is shown to people who decide by it, so none may hide or turn around what it says."""
     if not is_uid(plan["project"]) or plan["cohort"] != "":
         raise ValueError("project")
+    if not isinstance(plan["name"], str) or not isinstance(plan["purpose"], str):
+        raise ValueError("types")
     if not 1 <= len(plan["name"]) <= NAME or not is_purpose(plan["purpose"]):
         raise ValueError("name")
     if not _printable({name: value for name, value in plan.items() if name != "purpose"}):

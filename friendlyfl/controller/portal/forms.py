@@ -12,7 +12,8 @@ class Plain(forms.Form):
     def __getitem__(self, name: str) -> forms.BoundField:
         bound = super().__getitem__(name)
         about = [f"{bound.auto_id}-hint"] if bound.help_text else []
-        if self._errors and self._errors.get(name):
+        found = getattr(self, "_errors", None)  # `errors` would begin to clean, and cleaning looks up fields
+        if found and found.get(name):
             about.append(f"{bound.auto_id}-error")
         if about:
             bound.field.widget.attrs["aria-describedby"] = " ".join(about)

@@ -37,5 +37,6 @@ class Command(BaseCommand):
             if serving.unapplied_migrations():
                 self.stdout.write("The database is not up to date; run: python3 manage.py migrate")
             self.stdout.write(f"Serving at {serving.address(host, port)} (stop with Ctrl-C)")
-        reload = not options["noreload"]
-        uvicorn.run(reload=reload, **serving.uvicorn_options(host, port))
+        # Changed code is loaded at once: waiting polls are cut, and the Controllers poll again by themselves.
+        server = serving.uvicorn_options(host, port) | {"timeout_graceful_shutdown": 1}
+        uvicorn.run(reload=not options["noreload"], **server)
