@@ -49,9 +49,9 @@ _set_up_django()
 @pytest.fixture(scope="session")
 def database() -> None:
     """The tables, made by the migrations as at a first start."""
-    from django.core.management import call_command
+    from friendlyfl.router import serving
 
-    call_command("migrate", verbosity=0, interactive=False)
+    serving.migrate()
 
 
 @pytest.fixture(scope="session")
