@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from friendlyfl.controller import actions, here
+from friendlyfl.controller import actions, here, members
 from friendlyfl.controller.actions.actor import Actor
 from friendlyfl.controller.agent import deliver
 from friendlyfl.controller.models import (
@@ -22,8 +22,9 @@ from friendlyfl.controller.models import (
 )
 from friendlyfl.core.errors import ConflictError, ForbiddenError, FriendlyError, NotFoundError, UsageError
 from friendlyfl.wire.trust import SignedManifest
+from tests.client.hospital import Hospital
 from tests.controller.memory import records
-from tests.controller.world import ADMIN, RESEARCHER, VIEWER, Consortium, World, choose_dataset
+from tests.controller.world import ADMIN, RESEARCHER, VIEWER, Consortium, choose_dataset
 
 PASSWORD = "a calm and long sentence"
 Act = Callable[[Actor, Consortium], Any]
@@ -322,8 +323,6 @@ def test_a_list_of_members_that_skips_or_forks_is_not_taken(study):
     study.grow("Riverside")
     study.grow("Hilltop")
     newer = study.manifests
-    from friendlyfl.controller import members
-
     for signed, code in ((newer[3], "manifest_gap"), (held[0], "manifest_old")):
         with pytest.raises(FriendlyError) as error:
             members.accept(study.project, signed)
@@ -335,18 +334,11 @@ def test_a_list_of_members_that_skips_or_forks_is_not_taken(study):
 
 
 def test_a_key_that_changed_is_not_pinned_over(study):
-    from friendlyfl.controller import members
-    from friendlyfl.controller.models import Peer as PeerRow
-
-    evil = World().peer("Northfield")
-    card = evil.make_card("standing", 1)
-    fake = type(evil)("Northfield", uid=study.coordinator.uid)
+    fake = Hospital("Northfield", uid=study.coordinator.uid)
     with pytest.raises(FriendlyError) as error:
         members.pin(study.coordinator.uid, "Northfield", fake.card)
-    assert error.value.code == "key_changed" and card
-    assert (
-        PeerRow.objects.get(site=study.coordinator.uid).fingerprint == study.coordinator.identity.fingerprint
-    )
+    assert error.value.code == "key_changed"
+    assert members.fingerprint_of(study.coordinator.uid) == study.coordinator.identity.fingerprint
 
 
 # --- odd input ---

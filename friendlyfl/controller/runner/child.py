@@ -263,6 +263,7 @@ def main() -> None:
     """Answer until standard input ends."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # what a task said before it was killed
     seat = Seat()
     verbs = {"open": seat.open, "local": seat.local, "begin": seat.begin, "combine": seat.combine}
     for line in sys.stdin:

@@ -1,6 +1,7 @@
 """The controller's end of a runner: start the child, ask it, watch it, end it.
 
-A `Runner` belongs to one thread. A child that died is a trouble for the job in hand and is started again for the next.
+A `Runner` belongs to one thread. A child that died is started again, once for each question; a question that ends two
+of them is a trouble.
 """
 
 import json
@@ -42,6 +43,7 @@ class Runner:
         self.opened = opened
         self._child: subprocess.Popen[str] | None = None
         self._lines: queue.Queue[str | None] = queue.Queue()
+        self._end_words = ""
 
     def ask(
         self, request: dict[str, Any], *, cancelled: Callable[[], bool], seconds: float
@@ -50,11 +52,22 @@ class Runner:
 
         Raises Cancelled as soon as `cancelled()` says so.
         """
+        for _ in range(2):  # a child that died is started again, from the same State, once
+            answer = self._once(request, cancelled, seconds)
+            if answer is not None:
+                return answer
+        return {"trouble": "task_failed", "sentence": f"The runner ended twice: {self._end_words}"}
+
+    def _once(
+        self, request: dict[str, Any], cancelled: Callable[[], bool], seconds: float
+    ) -> dict[str, Any] | None:
+        """The answer, or None if the child died over it."""
         if self._child is None or self._child.poll() is not None:
+            self.end()
             self._start()
             if request is not self.opened:
                 answer = self._exchange(self.opened, cancelled, seconds)
-                if "trouble" in answer:
+                if answer is None or "trouble" in answer:
                     return answer
         return self._exchange(request, cancelled, seconds)
 
@@ -82,13 +95,14 @@ class Runner:
 
     def _exchange(
         self, request: dict[str, Any], cancelled: Callable[[], bool], seconds: float
-    ) -> dict[str, Any]:
+    ) -> dict[str, Any] | None:
         assert self._child is not None and self._child.stdin is not None
         try:
             self._child.stdin.write(json.dumps(request) + "\n")
             self._child.stdin.flush()
         except OSError:
-            return self._died()
+            self._died()
+            return None
         until = time.monotonic() + seconds
         while True:
             try:
@@ -102,22 +116,18 @@ class Runner:
                     return {"trouble": "out_of_time", "sentence": f"No answer within {seconds:.0f} seconds."}
                 continue
             if line is None:
-                return self._died()
+                self._died()
+                return None
             answer: dict[str, Any] = json.loads(line)
             return answer
 
-    def _died(self) -> dict[str, Any]:
+    def _died(self) -> None:
         assert self._child is not None
         code = self._child.wait()
-        self._child = None
         killed = code == -signal.SIGKILL if sys.platform != "win32" else False
-        words = (
-            "The runner was killed, perhaps for want of memory."
-            if killed
-            else f"The runner ended with {code}."
-        )
-        log.warning("%s", words)
-        return {"trouble": "task_failed", "sentence": words}
+        self._end_words = "it was killed, perhaps for want of memory." if killed else f"with {code}."
+        log.warning("the runner ended: %s", self._end_words)
+        self.end()
 
     def end(self) -> None:
         """End the child and all it started: ask, wait 5 s, kill."""
@@ -131,6 +141,8 @@ class Runner:
                 break
             except subprocess.TimeoutExpired:
                 continue
+        if sys.platform != "win32":
+            _signal_group(child.pid, signal.SIGKILL)  # what a task started may outlive the child
         for pipe in (child.stdin, child.stdout, child.stderr):
             if pipe is not None:
                 try:

@@ -1,0 +1,259 @@
+"""The runner's child and its keeper: good jobs give the same bits, bad ones end by their limits, and nothing leaks."""
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from friendlyfl.controller import here
+from friendlyfl.controller.agent import work
+from friendlyfl.controller.agent.bell import Bell
+from friendlyfl.controller.models import LogLine, Outbox
+from friendlyfl.controller.runner.parent import Cancelled, Runner
+from friendlyfl.tasks.report import Result
+from friendlyfl.wire.codec import encode
+from friendlyfl.wire.update import Update
+from tests.controller import bad_tasks
+from tests.controller.memory import records
+from tests.controller.world import DICTIONARY
+
+NEVER: Any = {"cancelled": lambda: False, "seconds": 60.0}
+AGE = {"variables": ["age", "died"]}
+
+
+@pytest.fixture
+def data(tmp_path) -> Path:
+    path = tmp_path / "births.csv"
+    path.write_text("age,died\n" + "".join(f"{20 + n % 60},{n % 3 == 0:d}\n" for n in range(60)))
+    return path
+
+
+def opening(
+    data: Path | None, task: str = "table_one", parameters: Any = None, **changes: Any
+) -> dict[str, Any]:
+    step = {"seq": 1, "task": task, "version": "1.0", "title": "A step", "parameters": parameters or {}}
+    if task == "table_one":
+        step["parameters"] = AGE
+    return {
+        "do": "open",
+        "dictionary": DICTIONARY,
+        "steps": [step],
+        "sites": 2,
+        "site": 1 if data else 0,
+        "seed": "s",
+        "policy": {},
+        "limits": {},
+        "dataset": {"path": str(data), "missing": [], "mapping": None} if data else None,
+        **changes,
+    }
+
+
+@pytest.fixture
+def start(tmp_path):
+    made: list[Runner] = []
+
+    def runner(opened: dict[str, Any]) -> Runner:
+        made.append(Runner(tmp_path / f"work-{len(made)}", opened))
+        return made[-1]
+
+    yield runner
+    for runner_ in made:
+        runner_.close()
+        assert not runner_.folder.exists()
+
+
+def local(runner: Runner, state: Path, name: str = "update", **limits: Any) -> dict[str, Any]:
+    request = {"do": "local", "step": 1, "round": 1, "state": str(state), "out": str(runner.folder / name)}
+    return runner.ask(request, **{**NEVER, **limits})
+
+
+@pytest.fixture
+def state(tmp_path) -> Path:
+    path = tmp_path / "state"
+    path.write_bytes(encode({".round": 1}))
+    return path
+
+
+@pytest.fixture
+def bad(monkeypatch, tmp_path):
+    bad_tasks.install(monkeypatch, tmp_path)
+
+
+# --- a good one ---
+
+
+def test_a_step_from_open_to_result(start, data, tmp_path):
+    seat, lead = start(opening(data)), start(opening(None))
+    opened = seat.open(**NEVER)
+    assert opened["problems"] == [] and opened["rows"] == 60
+    assert lead.open(**NEVER)["problems"] == []
+    state = tmp_path / "state"
+    assert lead.ask({"do": "begin", "step": 1, "out": str(state)}, **NEVER)["kind"] == "state"
+    for round_ in range(1, 10):
+        out = seat.folder / "update"
+        asked = {"do": "local", "step": 1, "round": round_, "state": str(state), "out": str(out)}
+        answer = seat.ask(asked, **NEVER)
+        assert answer["rows"] == 60 and answer["numbers"] == Update.from_bytes(out.read_bytes()).numbers
+        new = lead.folder / f"combined-{round_}"
+        asked = {"do": "combine", "step": 1, "state": str(state), "refused": [], "notes": [], "out": str(new)}
+        asked["updates"] = [{"site": site, "path": str(out)} for site in (1, 2)]
+        answer = lead.ask(asked, **NEVER)
+        if answer["kind"] == "done":
+            break
+        state = new
+    result = Result.from_json(json.loads(new.read_text()))
+    assert result.n.used == 120
+
+
+def test_a_child_killed_between_rounds_is_started_again_with_the_same_bits(start, data, tmp_path):
+    seat, lead = start(opening(data)), start(opening(None))
+    state = tmp_path / "state"
+    lead.ask({"do": "begin", "step": 1, "out": str(state)}, **NEVER)
+    assert "trouble" not in local(seat, state, "first")
+    pid = seat._child.pid
+    os.kill(pid, 9)
+    assert "trouble" not in local(seat, state, "second")
+    assert seat._child.pid != pid
+    assert (seat.folder / "first").read_bytes() == (seat.folder / "second").read_bytes()
+
+
+def test_an_idle_child_has_no_way_out(start, data):
+    """No home, no address, no key in its environment or arguments; its folder is its own."""
+    seat = start(opening(data))
+    seat.open(**NEVER)
+    environment = Path(f"/proc/{seat._child.pid}/environ").read_bytes().decode()
+    assert "FRIENDLYFL" not in environment and "HOME=" not in environment and "PATH=" not in environment
+    assert "OPENBLAS_NUM_THREADS=1" in environment
+    assert Path(f"/proc/{seat._child.pid}/cwd").resolve() == seat.folder.resolve()
+    assert seat.folder.stat().st_mode & 0o077 == 0
+
+
+# --- bad ones ---
+
+
+def test_a_task_that_raises_says_a_code_and_keeps_its_words_here(start, data, state, bad):
+    answer = local(start(opening(data, "raises")), state)
+    assert answer["trouble"] == "task_failed"
+    assert bad_tasks.NAME in answer["sentence"] and "Traceback" in answer["trace"]
+
+
+def test_a_task_that_prints_cannot_answer_by_printing(start, data, state, bad):
+    seat = start(opening(data, "prints"))
+    answer = local(seat, state)
+    assert answer["numbers"] >= 1 and bad_tasks.NAME not in json.dumps(answer)
+    log = seat.folder / "output.log"
+    until = time.monotonic() + 5
+    while log.read_text().count(bad_tasks.NAME) < 3 and time.monotonic() < until:
+        time.sleep(0.05)
+    assert log.read_text().count(bad_tasks.NAME) == 3
+    assert bad_tasks.NAME.encode() not in (seat.folder / "update").read_bytes()
+
+
+def gone(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+@pytest.mark.parametrize("how", ["time", "stop"])
+def test_a_task_that_hangs_ends_with_all_it_started(start, data, state, bad, how):
+    seat = start(opening(data, "hangs"))
+    pid = seat.folder / "pid"
+    if how == "time":
+        seat.open(**NEVER)
+        answer = local(seat, state, seconds=1.5)
+        assert answer["trouble"] == "out_of_time"
+    else:
+        with pytest.raises(Cancelled):
+            local(seat, state, cancelled=pid.exists)
+    until = time.monotonic() + 3
+    while not gone(int(pid.read_text())) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert gone(int(pid.read_text())) and seat._child is None
+
+
+def test_a_task_that_eats_memory_ends_by_the_sites_limit(start, data, state, bad):
+    opened = opening(data, "eats", limits={"memory": 4_000_000_000})
+    assert local(start(opened), state)["trouble"] == "out_of_memory"
+
+
+def test_a_number_that_is_none_is_refused_with_its_name(start, data, state, bad):
+    answer = local(start(opening(data, "notanumber")), state)
+    assert answer["trouble"] == "bad_number" and "sum" in answer["sentence"]
+
+
+def test_a_child_that_is_killed_over_a_job_is_asked_again_once(start, data, state, bad):
+    seat = start(opening(data, "diesonce"))
+    assert "trouble" not in local(seat, state)
+    found = Update.from_bytes((seat.folder / "update").read_bytes()).decoded()
+    assert np.isclose(found["sum"], 2.5)
+    answer = local(start(opening(data, "dies")), state)
+    assert answer["trouble"] == "task_failed" and "twice: with 3." in answer["sentence"]
+
+
+def test_a_task_that_is_not_installed_is_named(start, data):
+    problems = start(opening(data, "crystal_ball")).open(**NEVER)["problems"]
+    assert [problem["code"] for problem in problems] == ["task_missing"]
+
+
+def test_a_dataset_edited_between_rounds_is_noticed(start, data, tmp_path):
+    seat, lead = start(opening(data)), start(opening(None))
+    state = tmp_path / "state"
+    lead.ask({"do": "begin", "step": 1, "out": str(state)}, **NEVER)
+    assert "trouble" not in local(seat, state)
+    data.write_text(data.read_text() + "33,1\n")
+    assert local(seat, state)["trouble"] == "dataset_changed"
+
+
+def test_data_that_are_not_there_or_do_not_fit_are_said_in_codes(start, data, tmp_path):
+    data.write_text("age,died\n20,7\n")
+    assert start(opening(data)).open(**NEVER)["trouble"] == "out_of_range"
+    answer = start(opening(tmp_path / "nothing.csv")).open(**NEVER)
+    assert answer["trouble"] == "dataset_missing"
+
+
+def test_an_update_of_another_shape_names_its_site(start, data, tmp_path):
+    lead = start(opening(None))
+    state = tmp_path / "state"
+    lead.ask({"do": "begin", "step": 1, "out": str(state)}, **NEVER)
+    (tmp_path / "good").write_bytes(Update.of([{"sum": 1.0}]).to_bytes())
+    (tmp_path / "bad").write_bytes(b"no update")
+    asked = {
+        "do": "combine",
+        "step": 1,
+        "state": str(state),
+        "refused": [],
+        "notes": [],
+        "out": str(tmp_path / "out"),
+    }
+    asked["updates"] = [
+        {"site": 1, "path": str(tmp_path / "good")},
+        {"site": 2, "path": str(tmp_path / "bad")},
+    ]
+    assert lead.ask(asked, **NEVER)["bad"] == 2
+
+
+# --- what of it leaves this hospital ---
+
+
+def test_a_patients_name_in_an_exception_stays_here(study, bad, tmp_path, data):
+    run = study.ready()
+    assert study.state(run).receive().state == "taken"
+    runner = Runner(here.home().sub("work") / "run", opening(data, "raises"))
+    try:
+        work._do(study.job("local"), runner, Bell())
+    finally:
+        runner.close()
+    run.refresh_from_db()
+    assert (run.state, run.reason) == ("failed", "task_failed")
+    assert Outbox.objects.filter(type="trouble").count() == 1
+    assert any(bad_tasks.NAME in line.detail for line in LogLine.objects.all())
+    found = records()
+    del found["LogLine"]
+    assert bad_tasks.NAME not in str(found)
+    assert not LogLine.objects.filter(sent=False, detail__contains="Jane").exists()
