@@ -1,0 +1,98 @@
+"""Killed at any moment and started again: the Result has the same bits as if nothing had happened.
+
+The faultpoints of core.faults lie between an intent, its effect and its done mark. One run takes several kills of one
+program: each start of it is armed with the next faultpoint, and the last start runs on in peace.
+"""
+
+import random
+import signal
+import threading
+import time
+from collections.abc import Sequence
+
+import pytest
+
+from friendlyfl.testing.consortium import Process
+from tests.e2e.house import House
+
+# A number says at which passing: later than the first, to die in a round and not while the data are checked.
+INBOX = ("inbox.opened:2", "inbox.before_commit:2", "inbox.committed:1")
+JOURNAL = ("journal.written:3", "feed.before_commit:2", "feed.committed:2", "job.marked:1")
+AT_A_PARTICIPANT = {
+    "inbox": INBOX,
+    "journal": JOURNAL,
+    "work": ("work.prepared:1", "work.before_local:1", "work.computed:2", "deliver.accepted:2"),
+}
+AT_THE_COORDINATOR = {
+    "inbox": INBOX,
+    "journal": JOURNAL,
+    "work": (
+        *("work.prepared:1", "deliver.here:1", "work.before_local:1", "work.computed:1"),
+        *("work.before_combine:1", "work.combined:1", "deliver.accepted:1"),
+    ),
+}
+# Every request passes here, polls and heartbeats too, so the numbers spread the kills over the run.
+AT_THE_ROUTER = (
+    "relay.before-commit:6",
+    "relay.after-commit:9",
+    "relay.before-commit:12",
+    "relay.after-commit:8",
+)
+
+
+def killed_at(house: House, process: Process, faultpoints: Sequence[str]) -> str:
+    """A run in which the process dies at each of these places in turn; returns the Results as printed."""
+    process.stop()
+    process.start(**armed(faultpoints[0]))
+    number = house.start_run()
+    for faultpoint, following in zip(faultpoints, [*faultpoints[1:], ""], strict=True):
+        house.wait(f"the kill at {faultpoint}", lambda: not process.alive, 30)
+        assert process.returncode == -signal.SIGKILL, f"{faultpoint}: ended with {process.returncode}"
+        process.launch(**armed(following))
+    process.wait_ready()
+    return house.succeed(number)
+
+
+def armed(faultpoint: str) -> dict[str, str]:
+    name, _, passing = faultpoint.partition(":")
+    return {"FRIENDLYFL_FAULTPOINT": f"{name}:kill:{passing}"} if name else {}
+
+
+@pytest.mark.parametrize("place", AT_A_PARTICIPANT)
+def test_a_participant_is_killed(consortium: House, place: str) -> None:
+    expected = consortium.reference
+    assert killed_at(consortium, consortium.lake.process, AT_A_PARTICIPANT[place]) == expected
+
+
+@pytest.mark.parametrize("place", AT_THE_COORDINATOR)
+def test_the_coordinator_is_killed(consortium: House, place: str) -> None:
+    expected = consortium.reference
+    assert killed_at(consortium, consortium.marys.process, AT_THE_COORDINATOR[place]) == expected
+
+
+def test_the_routing_server_is_killed(consortium: House) -> None:
+    expected = consortium.reference
+    assert killed_at(consortium, consortium.router, AT_THE_ROUTER) == expected
+
+
+def test_all_three_are_killed_at_random_moments_of_one_run(consortium: House) -> None:
+    expected = consortium.reference
+    chance = random.Random()
+    moments = {
+        process: chance.uniform(0.3, 4.0)
+        for process in (consortium.router, consortium.marys.process, consortium.north.process)
+    }
+    print("killed after", [f"{seconds:.2f} s" for seconds in moments.values()])  # shown when the test fails
+
+    def kill(process: Process, seconds: float) -> None:
+        time.sleep(seconds)
+        process.kill()
+        process.start()
+
+    number = consortium.start_run()
+    killers = [threading.Thread(target=kill, args=pair) for pair in moments.items()]
+    for killer in killers:
+        killer.start()
+    for killer in killers:
+        killer.join()
+    assert consortium.succeed(number) == expected
