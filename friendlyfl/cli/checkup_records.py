@@ -34,6 +34,7 @@ from friendlyfl.core.errors import ConflictError, FriendlyError, UnreachableErro
 from friendlyfl.core.run import ENDED
 from friendlyfl.wire.keys import Identity as SigningKey
 
+COPIED = "slot_taken"  # the Routing Server's word for post of a site that was restored from an old copy, or runs twice
 RESTORE = "Restore the folder keys/ from the back-up of this site"
 
 
@@ -154,7 +155,13 @@ def _lease(router: Router, row: Identity) -> Iterator[Finding]:
 
 def outbox(home: Home) -> Iterator[Finding]:
     refused = Outbox.objects.filter(state="refused").count()
-    if refused:
+    if Outbox.objects.filter(state="refused", trouble__endswith=f"({COPIED})").exists():
+        words = "Another copy of this site has said something else in one place, and others put this one's post aside"
+        rest = (
+            "Stop the copy; after going back to an old one this hospital has to be enrolled and invited anew"
+        )
+        yield Finding("Outbox", REPAIR, f"{words}. {rest}.", ADMIN)
+    elif refused:
         words = f"{_messages(refused)} refused and will not be sent again"
         yield Finding("Outbox", LOOK, f"{words}. See why: friendlyfl site outbox", ADMIN)
     oldest = Outbox.objects.filter(state="waiting").order_by("made_at").first()

@@ -1,5 +1,6 @@
 """`friendlyfl controller`: make a site on this machine and run it."""
 
+import os
 import sys
 from typing import Any
 
@@ -48,6 +49,7 @@ def start(home: str | None, host: str, port: int) -> None:
     when the Controller is started again.
     """
     from friendlyfl.cli.faulthook import install_from_environment
+    from friendlyfl.client.address import is_loopback
     from friendlyfl.controller.home import Home
     from friendlyfl.controller.serve import serve
 
@@ -55,6 +57,12 @@ def start(home: str | None, host: str, port: int) -> None:
         if not row.router:
             click.echo("Not connected to a Routing Server yet: friendlyfl site connect ADDRESS")
         click.echo(f"{row.name}: portal at {address} (stop with Ctrl-C)")
+        if not is_loopback(host) and os.environ.get("FRIENDLYFL_PORTAL_TLS") != "yes":
+            click.echo(
+                "Whoever listens on the way can read what is typed there, passwords too: the portal speaks no HTTPS "
+                "of its own. Put a reverse proxy before it, see docs/operations.md.",
+                err=True,
+            )
         sys.stdout.flush()
 
     install_from_environment()

@@ -132,7 +132,7 @@ def map_(project: str | None, path: str) -> None:
     """Map this hospital's columns onto the dictionary.
 
     Other names, codes and units become the project's. A mapping stays here, and an older version is kept. Without
-    one, the columns must have the dictionary's names.
+    one, columns of the same name are used.
     """
     from friendlyfl.controller import actions
 

@@ -22,7 +22,7 @@ from friendlyfl.cli import pooled
 from friendlyfl.cli.opening import table
 from friendlyfl.core.run import ENDED
 from friendlyfl.testing.canaries import Found, scan
-from friendlyfl.testing.consortium import Consortium, Site, wait_for
+from friendlyfl.testing.consortium import CommandFailed, Consortium, Site, wait_for
 
 HOSPITALS = (("st-marys", "St Mary's"), ("northfield", "Northfield"), ("lakeside", "Lakeside"))
 PROJECT = "Who sees a doctor"
@@ -56,8 +56,11 @@ def demo(stay: bool, folder: str | None) -> None:
             raise click.UsageError(f"The folder {place} is not empty.")
         consortium = stack.enter_context(Consortium(place.absolute()))
         study = Study(consortium)
-        study.play()
-        good = study.prove()
+        try:
+            study.play()
+            good = study.prove()
+        except CommandFailed as error:
+            raise click.ClickException(f"The demo stopped: {error}") from error
         if stay:
             study.stay()
         if not good:

@@ -140,6 +140,8 @@ def _sentence(seen: dict[str, Any]) -> str:
     if seen["state"] == "preparing":
         waiting = [seat["site"] for seat in seen["seats"] if seat["status"] == "asked"]
         return f"Checking the data{'; waiting for ' + ', '.join(waiting) if waiting else ''}"
+    if seen["state"] in ("running", "aggregating") and not seen["step"]:
+        return "Ready; the first round has not come yet"
     if seen["state"] in ("running", "aggregating"):
         answered = sum(seat["status"] == "answered" for seat in seen["seats"])
         active = sum(seat["status"] != "left" for seat in seen["seats"])

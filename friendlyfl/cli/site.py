@@ -203,7 +203,7 @@ def held_post(as_json: bool) -> None:
         table(
             "Post put aside",
             ["at", "from", "state", "code", "why"],
-            [list(row.values()) for row in rows],
+            [[f"{row['at']:%Y-%m-%d %H:%M}", *list(row.values())[1:]] for row in rows],
             "No post was put aside.",
         )
 
@@ -229,6 +229,6 @@ def outbox(as_json: bool) -> None:
         table(
             "Outbox",
             ["made", "type", "state", "tries", "why"],
-            [list(row.values()) for row in rows],
+            [[f"{row['made']:%Y-%m-%d %H:%M}", *list(row.values())[1:]] for row in rows],
             "Nothing waits: everything was sent.",
         )

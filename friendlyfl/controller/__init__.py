@@ -69,6 +69,11 @@ def open(path: str | Path | None = None, *, person: str = "", role: str = "site-
 
     Without `person` it is whoever is signed in on this machine. Raises what `open_home` raises.
     """
+    import os
+
+    # A notebook's cells run inside an event loop, where Django refuses to wait for its database unless it is told
+    # that nothing else runs there.
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
     open_home(path)
     from friendlyfl.controller.actions import Actor
     from friendlyfl.controller.notebook import Site

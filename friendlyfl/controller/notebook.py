@@ -10,7 +10,6 @@ The command line and the portal press the same buttons. How a verb is carried ou
 
 import functools
 import inspect
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -25,9 +24,6 @@ class Site:
 
     def __init__(self, actor: actions.Actor) -> None:
         self.actor = actor
-        # A notebook's cells run inside an event loop, where Django refuses to wait for its database unless it is
-        # told that nothing else runs there.
-        os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
 
     def __getattr__(self, name: str) -> Any:
         if name not in actions.__all__:

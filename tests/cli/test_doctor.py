@@ -253,6 +253,22 @@ def test_post_data_and_ledger(copy_of: Callable[[], Path], tmp_path: Path) -> No
     assert checked.code == 1 and "Line 3" in checked.err
 
 
+def test_a_site_that_came_back_from_an_old_copy(copy_of: Callable[[], Path]) -> None:
+    home = copy_of()
+    a_python(f"""
+import friendlyfl.controller as controller
+site = controller.open({str(home)!r})
+from friendlyfl.controller.models import Outbox, Project
+project = Project.objects.create(uid="p", name="Study", role="participant", coordinator="x")
+Outbox.objects.create(msg="0" * 32, project=project, type="ready", context={{}}, blob="", state="refused",
+    trouble="This site has already said something else in this place. (slot_taken)")
+""")
+    said, shown = type_at(home, DOCTOR, ["site", "outbox"])
+    [(state, words)] = states(said, "Outbox")
+    assert said.code == 1 and state == "repair" and "old one" in words
+    assert "slot_taken" in shown.out and max(map(len, shown.out.splitlines())) <= 80
+
+
 # --- the line ---
 
 
