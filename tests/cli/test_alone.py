@@ -4,8 +4,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from tests.cli.keyboard import Said, a_python, one_sentence, type_at
 
 EMPTY = {
@@ -101,22 +99,26 @@ def test_a_table_is_shown_as_it_was_understood(copy_of, tmp_path: Path) -> None:
     assert removed.code == 0 and path.read_text() == TABLE
 
 
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        (b"", "empty"),
-        (b"\x00\x01\x02\xff\xfe", ""),
-        (b"age\n", "no rows"),
-    ],
-)
-def test_a_file_that_is_no_table_is_one_sentence(content: bytes, words: str, copy_of, tmp_path: Path) -> None:
-    path = tmp_path / "odd.csv"
-    path.write_bytes(content)
-    [said] = type_at(copy_of(), ["dataset", "add", "odd", str(path)])
-    assert said.trace == "" and "Traceback" not in said.err
-    if said.code:
-        one_sentence(said, 2)
-        assert words in said.err
+ODD_FILES = {
+    b"": "empty",
+    b"age\n": "no rows",
+    b"\x00\x01\x02\xff\xfe": "",
+    b"\xef\xbb\xbf": "",
+    b'a,b\n"1,2\n': "",
+}
+
+
+def test_a_file_that_is_no_table_is_one_sentence(copy_of, tmp_path: Path) -> None:
+    lines = []
+    for number, content in enumerate(ODD_FILES):
+        path = tmp_path / f"odd-{number}.csv"
+        path.write_bytes(content)
+        lines.append(["dataset", "add", f"odd {number}", str(path)])
+    for words, said in zip(ODD_FILES.values(), type_at(copy_of(), *lines), strict=True):
+        assert said.trace == ""
+        if said.code or words:
+            one_sentence(said, 2)
+            assert words in said.err
 
 
 def test_rules_are_changed_and_told(copy_of) -> None:

@@ -1,6 +1,6 @@
 """The command line of two real hospitals with a real Routing Server: what is said on the way to a Result.
 
-The tests of this module follow one another: a study is set up once, and each looks at a stage of it.
+A study takes a while to set up, so one test goes through all its stages; the stages stand below it, in their order.
 """
 
 import os
@@ -18,10 +18,9 @@ from friendlyfl.testing.consortium import Consortium, Site, wait_for
 from tests.cli.keyboard import Said, a_python, one_sentence, type_at
 from tests.cli.test_doctor import DOCTOR, change, states
 
-pytestmark = pytest.mark.e2e
 STUDY = ["-p", "Study"]
 STOP_SECONDS = 2.0
-SLOW = float(os.environ.get("FRIENDLYFL_SLOW_MACHINE", "2"))  # a loaded machine is allowed so many times more
+SLOW = 2.0  # a loaded machine is allowed so many times more
 
 
 class World:
@@ -44,10 +43,29 @@ class World:
         return type_at(self.second.home, *lines, **extra)
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with Consortium(tmp_path_factory.mktemp("cli") / "consortium") as consortium:
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with Consortium(tmp_path / "consortium") as consortium:
         yield World(consortium)
+
+
+@pytest.mark.e2e
+def test_a_study_from_nothing_to_its_end(world: World, tmp_path: Path) -> None:
+    a_running_site_is_well(world)
+    what_cannot_be_done_yet_says_what_comes_first(world)
+    a_rule_of_a_run_is_refused_where_it_is_typed(world)
+    joining(world)
+    a_study_by_hand(world, tmp_path)
+    what_was_done_can_be_read(world)
+    a_notebook_presses_the_same_buttons(world)
+    a_notebook_of_a_viewer_may_not_start_anything(world)
+    a_second_start_is_one_sentence(world)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        a_signal_ends_the_controller_while_it_polls(world, number)
+    a_silent_routing_server_does_not_hold_the_controller(world)
+    a_port_that_is_taken_is_one_sentence(world)
+    a_sleeping_controller_is_said_where_it_matters(world)
+    a_copy_that_lost_its_lease_is_told(world)
 
 
 def fine(*answers: Said) -> None:
@@ -55,7 +73,7 @@ def fine(*answers: Said) -> None:
         assert (said.code, said.trace) == (0, ""), said
 
 
-def test_a_running_site_is_well(world: World) -> None:
+def a_running_site_is_well(world: World) -> None:
     wait_for("the lease", lambda: states(world.first_says(DOCTOR)[0], "Lease")[0][0] == "ok")
     [said] = world.first_says(DOCTOR)
     assert said.code == 0
@@ -63,7 +81,7 @@ def test_a_running_site_is_well(world: World) -> None:
     assert f"process {world.first.process.pid}" in states(said, "Controller")[0][1]
 
 
-def test_what_cannot_be_done_yet_says_what_comes_first(world: World) -> None:
+def what_cannot_be_done_yet_says_what_comes_first(world: World) -> None:
     made, *early = world.first_says(
         ["project", "create", "Study", "--purpose", "Who are they?"],
         ["project", "create", "Study"],
@@ -111,7 +129,7 @@ WRONG_RULES = {
 }
 
 
-def test_a_rule_of_a_run_is_refused_where_it_is_typed(world: World) -> None:
+def a_rule_of_a_run_is_refused_where_it_is_typed(world: World) -> None:
     """And not when the plan is proposed, by a sentence about plans that cannot be read."""
     typed = (["plan", "rules", "--set", rule] for rule in WRONG_RULES)
     for (rule, words), said in zip(WRONG_RULES.items(), world.first_says(*typed), strict=True):
@@ -121,7 +139,7 @@ def test_a_rule_of_a_run_is_refused_where_it_is_typed(world: World) -> None:
     assert kept.json["round_deadline"] == 3600.0 and kept.json["share_result"] is True
 
 
-def test_joining(world: World) -> None:
+def joining(world: World) -> None:
     [invited] = world.first_says(["project", "invite", "Northfield", "--json"])
     code = invited.json["code"]
     wrong, joined, again = world.second_says(
@@ -149,7 +167,7 @@ def test_joining(world: World) -> None:
         assert "St Mary's" in said.err
 
 
-def test_a_study_by_hand(world: World, tmp_path: Path) -> None:
+def a_study_by_hand(world: World, tmp_path: Path) -> None:
     rows = "\n".join(f"{20 + n % 60},{n % 2}" for n in range(60))
     table, dictionary, odd = tmp_path / "a table.csv", tmp_path / "dictionary.json", tmp_path / "odd.json"
     table.write_text(f"age,female\n{rows}\n")
@@ -196,7 +214,7 @@ LOOKS = [
 ]
 
 
-def test_what_was_done_can_be_read(world: World) -> None:
+def what_was_done_can_be_read(world: World) -> None:
     for says in (world.first_says, world.second_says):
         for line, said in zip(LOOKS, says(*LOOKS), strict=True):
             fine(said)
@@ -217,7 +235,7 @@ def test_what_was_done_can_be_read(world: World) -> None:
     one_sentence(none, 1)
 
 
-def test_a_notebook_presses_the_same_buttons(world: World) -> None:
+def a_notebook_presses_the_same_buttons(world: World) -> None:
     """The block of the quick start, as a notebook runs it: inside an event loop."""
     page = (Path(__file__).resolve().parents[2] / "docs" / "quick-start.md").read_text("utf-8")
     (block,) = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
@@ -244,7 +262,7 @@ asyncio.run(cell())
     assert said[2].startswith("2 succeeded <St Mary's, as ") and said[2].endswith("(site-admin)>")
 
 
-def test_a_notebook_of_a_viewer_may_not_start_anything(world: World) -> None:
+def a_notebook_of_a_viewer_may_not_start_anything(world: World) -> None:
     code = f"""
 import friendlyfl.controller
 from friendlyfl.core.errors import FriendlyError
@@ -264,7 +282,7 @@ for act in (lambda: site.start_run("Study"), lambda: site.start_run("Studdy"), l
     assert "uses the site in" in said[3] and "viewer, researcher, site-admin" in said[4]
 
 
-def test_a_second_start_is_one_sentence(world: World) -> None:
+def a_second_start_is_one_sentence(world: World) -> None:
     for home, port in ((world.first.home, "0"), (world.second.home, "0")):
         [said] = type_at(home, ["controller", "start", "--port", port])
         one_sentence(said, 1)
@@ -280,14 +298,13 @@ def stops(site: Site, number: int, seconds: float = STOP_SECONDS) -> None:
     assert log.rstrip().endswith("Stopped.") and "Traceback" not in log
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_the_controller_while_it_polls(world: World, number: int) -> None:
+def a_signal_ends_the_controller_while_it_polls(world: World, number: int) -> None:
     time.sleep(0.5)  # into the next long poll
     stops(world.second, number)
     world.second.start()
 
 
-def test_a_silent_routing_server_does_not_hold_the_controller(world: World) -> None:
+def a_silent_routing_server_does_not_hold_the_controller(world: World) -> None:
     os.kill(world.consortium.router.pid, signal.SIGSTOP)
     try:
         time.sleep(1.0)
@@ -296,7 +313,7 @@ def test_a_silent_routing_server_does_not_hold_the_controller(world: World) -> N
         os.kill(world.consortium.router.pid, signal.SIGCONT)
 
 
-def test_a_port_that_is_taken_is_one_sentence(world: World) -> None:
+def a_port_that_is_taken_is_one_sentence(world: World) -> None:
     """The second hospital's Controller is stopped by now."""
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
         port = str(taken.getsockname()[1])
@@ -305,13 +322,13 @@ def test_a_port_that_is_taken_is_one_sentence(world: World) -> None:
     assert f"port {port}" in said.err and "--port 0" in said.err
 
 
-def test_a_sleeping_controller_is_said_where_it_matters(world: World) -> None:
+def a_sleeping_controller_is_said_where_it_matters(world: World) -> None:
     stopped, well = world.second_says(["site", "show"], DOCTOR)
     assert "friendlyfl controller start" in stopped.out
     assert states(well, "Controller")[0][0] == "look" and well.code == 0
 
 
-def test_a_copy_that_lost_its_lease_is_told(world: World) -> None:
+def a_copy_that_lost_its_lease_is_told(world: World) -> None:
     change(world.second.home, "UPDATE controller_identity SET lease = 99")
     [said] = world.second_says(DOCTOR)
     assert said.code == 1 and states(said, "Lease")[0][0] == "repair"
