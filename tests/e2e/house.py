@@ -15,7 +15,7 @@ from typing import Any
 from friendlyfl import datasets
 from friendlyfl.client.router import Router
 from friendlyfl.testing.consortium import Consortium, Site, wait_for
-from friendlyfl.wire.keys import Identity
+from friendlyfl.wire.keys import Card, Identity, SignedCard, check_card
 from tests.e2e.terminal import Said, Terminal
 
 STUDY = "Who sees a doctor"
@@ -27,6 +27,10 @@ STEPS = (
     ("logistic_regression", {"outcome": "visited", "predictors": "age,female"}),
 )
 RULES = {"coordinator_data": "yes", "round_deadline": "120", "prepare_deadline": "120"}
+REMEMBERED = (
+    *("peer", "project", "manifest", "invitation", "plan", "approval", "run", "runevent", "job", "outbox"),
+    *("slot", "siteprogress", "logline", "result", "departure", "dataset", "mapping"),
+)
 ENDED = ("succeeded", "failed", "stopped")
 
 
@@ -39,6 +43,7 @@ class Hospital(Site):
 
     def __init__(self, house: "House", key: str, name: str) -> None:
         super().__init__(house, key, name)
+        self.address = house.address
         self.terminal = Terminal(FRIENDLYFL_HOME=str(self.home))
 
     def type(self, *arguments: str, stdin: str = "") -> Said:
@@ -79,11 +84,38 @@ class Hospital(Site):
     def identity(self) -> Identity:
         return Identity.load(self.home / "keys" / "identity.pem")
 
-    def router(self, address: str) -> Router:
+    @property
+    def signed_card(self) -> SignedCard:
+        """Its standing card."""
+        return SignedCard.from_json(json.loads((self.home / "keys" / "standing-card.json").read_text()))
+
+    @property
+    def card(self) -> Card:
+        return check_card(self.signed_card)
+
+    @property
+    def lease(self) -> int:
+        return int(self.ask("SELECT lease FROM controller_identity")[0][0])
+
+    @property
+    def cursor(self) -> int:
+        """All post up to this position is taken or put aside."""
+        return int(self.ask("SELECT cursor FROM controller_identity")[0][0])
+
+    def line(self) -> Router:
         """A line to the Routing Server as this hospital's Controller has it: its key and its lease."""
-        router = Router(address, self.identity, site=self.uid)
-        router.lease = int(self.ask("SELECT lease FROM controller_identity")[0][0])
+        router = Router(self.address, self.identity, site=self.uid)
+        router.lease = self.lease
         return router
+
+    def memory(self) -> dict[str, list[tuple[Any, ...]]]:
+        """Every record of the site but what comes and goes: equal twice, nothing has happened in between."""
+        return {table: self.ask(f"SELECT * FROM controller_{table} ORDER BY id") for table in REMEMBERED}
+
+    def held(self) -> list[dict[str, Any]]:
+        """Post that was put aside, as the site's people see it."""
+        found: list[dict[str, Any]] = self.json("site", "held-post")
+        return [row for row in found if row["state"] == "refused"]
 
 
 def assert_plain(text: str) -> None:
@@ -98,6 +130,8 @@ def assert_plain(text: str) -> None:
 
 class House(Consortium):
     """Everything that runs, and the verbs that tests share."""
+
+    STUDY = STUDY
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -260,16 +294,27 @@ class House(Consortium):
                 if run["state"] not in ENDED:
                     self.marys.run("run", "stop", "-p", name, "-r", str(run["run"]), "--yes")
 
-    def quiet(self, name: str = STUDY) -> None:
-        """Wait until everything that members have to say of this project is said and collected."""
-        for site in self.members:
-            self.wait(
-                f"{site.name}'s outbox",
-                lambda site=site: (
-                    not site.ask("SELECT 1 FROM controller_outbox WHERE state = 'waiting'")
-                    and not site.ask("SELECT 1 FROM controller_logline WHERE NOT sent")
-                ),
+    def quiet(self) -> None:
+        """Wait until all that members have to say is said, and collected by whom it is for."""
+
+        def silent() -> bool:
+            for site in self.members:
+                if site.ask("SELECT 1 FROM controller_outbox WHERE state = 'waiting'"):
+                    return False
+                if site.ask("SELECT 1 FROM controller_logline WHERE NOT sent"):
+                    return False
+            return all(site.cursor == self.last_position(site) for site in self.members)
+
+        self.wait("silence", silent)
+
+    def last_position(self, site: Hospital) -> int:
+        """Where a hospital's mailbox ends."""
+        with self.records() as records:
+            [(last,)] = records.execute(
+                "SELECT b.last FROM ffl_mailbox b JOIN ffl_site s ON s.id = b.site_id WHERE s.uid = ?",
+                (site.uid,),
             )
+        return int(last)
 
     @staticmethod
     def wait(what: str, found: Any, seconds: float = 60.0, every: float = 0.05) -> Any:

@@ -44,9 +44,10 @@ def killed_at(house: House, process: Process, faultpoints: Sequence[str]) -> str
     """A run in which the process dies at each of these places in turn; returns the Results as printed."""
     process.stop()
     process.start(**armed(faultpoints[0]))
-    number = house.start_run()
+    began, number = time.monotonic(), house.start_run()
     for faultpoint, following in zip(faultpoints, [*faultpoints[1:], ""], strict=True):
         house.wait(f"the kill at {faultpoint}", lambda: not process.alive, 30)
+        print(f"{time.monotonic() - began:5.1f} s: killed at {faultpoint}")  # shown when the test fails
         assert process.returncode == -signal.SIGKILL, f"{faultpoint}: ended with {process.returncode}"
         process.launch(**armed(following))
     process.wait_ready()
