@@ -5,6 +5,8 @@ What needs the Routing Server asks it first and records after; each verb can be 
 
 import secrets
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 from django.db import transaction
@@ -18,7 +20,14 @@ from friendlyfl.controller.models import COORDINATOR, PARTICIPANT, Invitation, P
 from friendlyfl.controller.post import send_values
 from friendlyfl.core import run as core_run
 from friendlyfl.core import seat as core_seat
-from friendlyfl.core.errors import ConflictError, ForbiddenError, NotFoundError, UsageError, WireError
+from friendlyfl.core.errors import (
+    ConflictError,
+    ForbiddenError,
+    FriendlyError,
+    NotFoundError,
+    UsageError,
+    WireError,
+)
 from friendlyfl.core.limits import INVITATION_KEPT, NAME
 from friendlyfl.wire import invitation, trust
 from friendlyfl.wire.keys import SignedCard, check_card
@@ -183,12 +192,32 @@ def join_project(actor: Actor, code_text: str) -> Project:
                 "Call the coordinator and the administrator of the Routing Server.",
                 who="the coordinator",
             )
-        project = _remember_joining(offer.project, offer.project_name, offer.coordinator)
-        members.pin(offer.coordinator, _one_line(offer.coordinator_name), offer.card)
-        mine = here.keys().signed_card
-        with line.noting():
-            router.join(code.id, mine, invitation.join_mac(code.mac_key(project.uid), mine.raw, project.uid))
+        with _forgotten_if_refused(offer.project, offer.coordinator):
+            project = _remember_joining(offer.project, offer.project_name, offer.coordinator)
+            members.pin(offer.coordinator, _one_line(offer.coordinator_name), offer.card)
+            mine = here.keys().signed_card
+            with line.noting():
+                router.join(
+                    code.id, mine, invitation.join_mac(code.mac_key(project.uid), mine.raw, project.uid)
+                )
         return project
+
+
+@contextmanager
+def _forgotten_if_refused(project: str, coordinator: str) -> Iterator[None]:
+    """A refusal leaves no trace. Without an answer the RS may have taken it, so what was asked is remembered."""
+    new = [
+        rows
+        for rows in (Project.objects.filter(uid=project), Peer.objects.filter(site=coordinator))
+        if not rows.exists()
+    ]
+    try:
+        yield
+    except FriendlyError as error:
+        if not error.retryable:
+            for rows in new:
+                rows.delete()
+        raise
 
 
 def _remember_joining(uid: str, name: str, coordinator: str) -> Project:
