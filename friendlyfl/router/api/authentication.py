@@ -78,9 +78,13 @@ class OneCredential(BaseAuthentication):
             enrolment = people.find_enrolment(found[2])
             if enrolment is not None:
                 return enrolment.user, Actor(Kind.ENROLMENT, user=enrolment.user, enrolment=enrolment)
-        raise Refusal(
-            401, "unknown_credential", "This token or code is not, or no longer, known here; get a new one."
-        )
+            raise Refusal(
+                401,
+                "unknown_credential",
+                "This enrolment code is not known here: there may be a typing mistake in it, or it is past its time. "
+                "Ask the administrator of the Routing Server for another.",
+            )
+        raise Refusal(401, "unknown_credential", "This token is not, or no longer, known here; log in again.")
 
     def _person(self, request: Request) -> tuple[User | AnonymousUser, Actor]:
         user = request._request.user
