@@ -94,8 +94,11 @@ def main_side(run: Run) -> str:
 
 
 def _copy_state(run: Run, machine: Machine) -> None:
+    stood = (run.state, run.step, run.round, run.reason, run.deadline)
     run.state, run.step, run.round = machine.state, machine.step, machine.round
     run.reason, run.deadline = machine.reason, machine.deadline
+    if stood == (run.state, run.step, run.round, run.reason, run.deadline):
+        return
     if machine.ended and run.ended_at is None:
         run.ended_at = timezone.now()
     run.save(update_fields=["state", "step", "round", "reason", "deadline", "ended_at"])

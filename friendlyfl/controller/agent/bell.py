@@ -5,7 +5,7 @@ import time
 
 from django.db import connection
 
-LISTEN_EVERY = 0.1  # seconds between looks at the database for commits of other processes
+LISTEN_EVERY = 0.4  # seconds between looks at the database; threads of this process ring themselves
 
 
 class Bell:

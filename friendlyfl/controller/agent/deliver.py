@@ -33,7 +33,7 @@ def deliver(bell: Bell) -> None:
     """Empty the outbox until the bell stops."""
     pause, heard = Pause(bell), 0
     while not bell.stopping:
-        row = Outbox.objects.filter(state="waiting").order_by("id").select_related("project", "run").first()
+        row = Outbox.objects.filter(state="waiting").order_by("id").first()
         if row is None or not (row.here or line.is_up()):
             heard = bell.wait(heard, 5.0)
             continue
@@ -43,7 +43,8 @@ def deliver(bell: Bell) -> None:
         except FriendlyError as error:
             log.warning("delivery of %s: %s (%s)", row.type, error.message, error.code)
             _put_off(row, error, pause)
-        bell.ring()
+        if row.here:
+            bell.ring()
 
 
 def deliver_one(row: Outbox) -> None:

@@ -50,11 +50,14 @@ def _worker(bell: Bell, run_uid: str, side: str) -> None:
     runner = Runner(here.home().sub("work") / f"{run_uid}-{side}", opened)
     heard = 0
     try:
-        while not bell.stopping and not _over(run, side):
+        while not bell.stopping:
             job = Job.objects.filter(run=run, state="waiting", kind__in=KINDS[side]).order_by("pk").first()
-            if job is None:
+            if job is None:  # a run that is over has no waiting job
+                if _over(run, side):
+                    break
                 heard = bell.wait(heard, 5.0)
                 continue
+            job.run = run
             try:
                 _do(job, runner, bell)
             except Cancelled:
