@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e import aftermath
 from tests.e2e.house import House
 
 HERE = Path(__file__).parent
@@ -18,10 +19,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     with House(tmp_path_factory.mktemp("consortium")) as house:
         house.build()
         yield house
+        assert aftermath.faults(house) == []
 
 
 @pytest.hookimpl(wrapper=True)
@@ -33,8 +35,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 
 
 @pytest.fixture
-def consortium(house: House, request: pytest.FixtureRequest) -> Iterator[House]:
+def house(built: House, request: pytest.FixtureRequest) -> Iterator[House]:
     """The consortium with everything running, whatever the test before has done."""
-    yield house
+    yield built
     if request.node.stash.get(FAILED, True):
-        house.mend()
+        built.mend()

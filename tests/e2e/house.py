@@ -19,6 +19,7 @@ from friendlyfl.wire.keys import Card, Identity, SignedCard, check_card
 from tests.e2e.terminal import Said, Terminal
 
 STUDY = "Who sees a doctor"
+TWO = "Two are enough"
 SECRET = (
     "Zwetschgenkuchen"  # a word of the plan and of every table that must be found nowhere but in hospitals
 )
@@ -233,6 +234,31 @@ class House(Consortium):
                 if site["role"] == "participant"
             ),
         )
+
+    def two_are_enough(self) -> str:
+        """Another project of the same hospitals, which goes on with two of them and does not wait long."""
+        if not hasattr(self, "_two"):
+            steps = (("table_one", {"variables": "age,female,health"}), STEPS[1])
+            self.study(
+                TWO, steps, quorum="2", coordinator_data="yes", prepare_deadline="25", round_deadline="6"
+            )
+            self._two = TWO
+        return self._two
+
+    @contextmanager
+    def table(self, site: Hospital, name: str, path: Path) -> Iterator[None]:
+        """Let another file serve a project at a hospital for a while."""
+        on = ("-p", name)
+        site.run("dataset", "add", path.stem, str(path))
+        site.run("dataset", "use", path.stem, *on)
+        try:
+            yield
+        finally:
+            self.wait(
+                "the end here", lambda: all(run["state"] in ENDED for run in site.json("run", "list", *on))
+            )
+            site.run("dataset", "use", "study", *on)
+            site.run("dataset", "remove", path.stem)
 
     # --- runs ---
 

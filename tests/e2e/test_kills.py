@@ -60,28 +60,28 @@ def armed(faultpoint: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("place", AT_A_PARTICIPANT)
-def test_a_participant_is_killed(consortium: House, place: str) -> None:
-    expected = consortium.reference
-    assert killed_at(consortium, consortium.lake.process, AT_A_PARTICIPANT[place]) == expected
+def test_a_participant_is_killed(house: House, place: str) -> None:
+    expected = house.reference
+    assert killed_at(house, house.lake.process, AT_A_PARTICIPANT[place]) == expected
 
 
 @pytest.mark.parametrize("place", AT_THE_COORDINATOR)
-def test_the_coordinator_is_killed(consortium: House, place: str) -> None:
-    expected = consortium.reference
-    assert killed_at(consortium, consortium.marys.process, AT_THE_COORDINATOR[place]) == expected
+def test_the_coordinator_is_killed(house: House, place: str) -> None:
+    expected = house.reference
+    assert killed_at(house, house.marys.process, AT_THE_COORDINATOR[place]) == expected
 
 
-def test_the_routing_server_is_killed(consortium: House) -> None:
-    expected = consortium.reference
-    assert killed_at(consortium, consortium.router, AT_THE_ROUTER) == expected
+def test_the_routing_server_is_killed(house: House) -> None:
+    expected = house.reference
+    assert killed_at(house, house.router, AT_THE_ROUTER) == expected
 
 
-def test_all_three_are_killed_at_random_moments_of_one_run(consortium: House) -> None:
-    expected = consortium.reference
+def test_all_three_are_killed_at_random_moments_of_one_run(house: House) -> None:
+    expected = house.reference
     chance = random.Random()
     moments = {
         process: chance.uniform(0.3, 4.0)
-        for process in (consortium.router, consortium.marys.process, consortium.north.process)
+        for process in (house.router, house.marys.process, house.north.process)
     }
     print("killed after", [f"{seconds:.2f} s" for seconds in moments.values()])  # shown when the test fails
 
@@ -90,10 +90,10 @@ def test_all_three_are_killed_at_random_moments_of_one_run(consortium: House) ->
         process.kill()
         process.start()
 
-    number = consortium.start_run()
+    number = house.start_run()
     killers = [threading.Thread(target=kill, args=pair) for pair in moments.items()]
     for killer in killers:
         killer.start()
     for killer in killers:
         killer.join()
-    assert consortium.succeed(number) == expected
+    assert house.succeed(number) == expected
