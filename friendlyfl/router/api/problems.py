@@ -26,13 +26,20 @@ from ..refusals import Refusal, busy, not_found
 log = logging.getLogger("friendlyfl.router.api")
 
 ADMINISTRATOR = "the Routing Server's administrator"
+GONE = 499  # in the log only: the asker had hung up
 
 
 def answer(error: Exception, context: dict[str, Any]) -> Response:
     """Django REST framework's exception handler."""
-    refusal = refusal_of(error)
+    refusal = Refusal(GONE, "gone", "Nobody reads this.") if _hung_up(context) else refusal_of(error)
     set_rollback()
     return Response(refusal.body(), refusal.status, headers=refusal.headers)
+
+
+def _hung_up(context: dict[str, Any]) -> bool:
+    """The asker is gone: Django then closes the body, under the very thread that may be reading it."""
+    stream = getattr(getattr(context.get("request"), "_request", None), "_stream", None)
+    return bool(getattr(stream, "closed", False))
 
 
 def refusal_of(error: Exception) -> Refusal:
