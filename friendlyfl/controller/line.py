@@ -16,6 +16,10 @@ from friendlyfl.controller.models import Identity
 from friendlyfl.core.errors import ConflictError, FriendlyError, UnreachableError
 
 ANSWER_NOTED_EVERY = 5.0  # seconds
+# Refusals of this site as a whole and not of one request: until a person acts, nothing goes out and nothing comes in.
+KEPT_OUT = frozenset(
+    {"lease_held", "fenced", "cloned", "bad_signature", "site_revoked", "controller_too_old"}
+)
 STANDING_SECONDS = 1.0
 _routers: dict[str, Router] = {}
 _noted: dict[str, Any] = {"at": 0.0, "trouble": "", "standing": 0.0}
@@ -88,8 +92,8 @@ def noting() -> Iterator[Router]:
     """Ask the RS, and keep what is known of the line up to date."""
     try:
         yield router()
-    except (UnreachableError, ConflictError) as error:
-        if isinstance(error, UnreachableError) or error.code in ("lease_held", "fenced"):
+    except FriendlyError as error:
+        if isinstance(error, UnreachableError) or error.code in KEPT_OUT:
             failed(error)
         raise
     answered()
