@@ -49,7 +49,7 @@ def readable(house: House) -> list[str]:
 
 
 def kept_at_home(house: House) -> list[Found]:
-    found, _, _ = scan([house.north.home / "controller.sqlite3"], {"a word of the data dictionary": SECRET})
+    found, _, _ = scan([house.north.home], {"a word of the data dictionary": SECRET})
     return found
 
 

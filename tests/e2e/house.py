@@ -63,6 +63,7 @@ class Hospital(Site):
         said = self.type(*arguments, stdin=stdin)
         if not said.code:
             raise Refusal(f"{self.name}: friendlyfl {' '.join(arguments)} was not refused: {said.out}")
+        print(f"{self.name}: {' '.join(arguments)}: {said.err.strip()}")  # shown when the test fails
         assert_plain(said.err)
         return said.err.strip()
 
