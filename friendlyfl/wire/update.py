@@ -93,14 +93,14 @@ class Update:
 
 
 def total(updates: Iterable[Update]) -> Update:
-    """The exact sum. All must have the same layout: WireError `bad_update` otherwise."""
-    first, *others = updates
-    words = first.words
-    for update in others:
-        if update.layout != first.layout:
-            raise _bad()
-        words = ring.add(words, update.words)
-    return Update(first.layout, words)
+    """The exact sum. All must have the same layout: WireError `bad_update` otherwise.
+
+    Raises UsageError `ring_sites` for more Updates than fit in one sum.
+    """
+    given = list(updates)
+    if any(update.layout != given[0].layout for update in given):
+        raise _bad()
+    return Update(given[0].layout if given else (), ring.add_all(update.words for update in given))
 
 
 def _shape(value: object) -> tuple[int, ...]:
