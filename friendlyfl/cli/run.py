@@ -113,6 +113,11 @@ def _watch(row: Any) -> None:
         raise SystemExit(1)
 
 
+def _status(seat: dict[str, Any]) -> str:
+    """What a hospital does, with the share that it last told of a long round."""
+    return seat["status"] if seat["fraction"] is None else f"{seat['status']}, {seat['fraction']:.0%} done"
+
+
 def _steps_done(seen: dict[str, Any]) -> int:
     return seen["steps"] if seen["state"] == "succeeded" else max(seen["step"] - 1, 0)
 
@@ -188,7 +193,7 @@ def show(project: str | None, number: int | None, as_json: bool) -> None:
         return
     tell(f"Run {seen['run']} of {seen['project']}: {_sentence(seen)}")
     if seen["seats"]:
-        rows = [[seat["site"], seat["status"], seat["reason"]] for seat in seen["seats"]]
+        rows = [[seat["site"], _status(seat), seat["reason"]] for seat in seen["seats"]]
         table("Hospitals", ["hospital", "status", "why"], rows, "")
 
 

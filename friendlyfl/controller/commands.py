@@ -95,53 +95,34 @@ def _send_result(run: Run, command: core_run.SendResult) -> None:
     result = json.loads(here.home().blob(command.digest).read_bytes())
     Result.objects.create(run=run, step=command.step, result=result)
     shared = content(run).rules["share_result"]
+    made_by = Job.objects.get(run=run, kind="combine", step=command.step, round=command.round)
     values = {
         "step": command.step,
         "last": command.last,
         "shared": shared,
-        "result": json.dumps(without_sites(result)) if shared else "",
+        "result": json.dumps(without_sites(result, made_by.outcome["site_notes"])) if shared else "",
     }
     leaving = Leaving("Result of the step" if shared else "The step is done; its Result is not shared")
-    others = tuple(site for site in command.to if site != here.site())
     send_values(
         run.project,
         "result",
         values,
-        others,
+        command.to,
         run=run,
         step=command.step,
         round_=command.round,
         leaving=leaving,
     )
-    _end_own_seat(run, command)
     log(run, "result_made", step=command.step, round_=command.round)
 
 
-def without_sites(result: dict[str, Any]) -> dict[str, Any]:
-    """A Result as participants may see it: no counts per site, no name of a site that left or refused."""
+def without_sites(result: dict[str, Any], site_notes: list[str]) -> dict[str, Any]:
+    """A Result as participants may see it: no counts per site, no note that names a site that is not in it."""
     shared = json.loads(json.dumps(result))
     shared["n"]["per_site"] = None
     shared["privacy"]["refused"] = []
-    shared["notes"] = [note for note in shared["notes"] if not note.startswith(SITE_NOTE)]
+    shared["notes"] = [note for note in shared["notes"] if note not in site_notes]
     return shared
-
-
-SITE_NOTE = "Without "
-
-
-def _end_own_seat(run: Run, command: core_run.SendResult) -> None:
-    if here.site() in command.to:
-        values = {"step": command.step, "last": command.last, "shared": False, "result": ""}
-        send_values(
-            run.project,
-            "result",
-            values,
-            (here.site(),),
-            run=run,
-            step=command.step,
-            round_=command.round,
-            leaving=Leaving("(to itself)"),
-        )
 
 
 def _send_stop(run: Run, command: core_run.SendStop) -> None:

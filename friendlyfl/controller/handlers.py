@@ -237,7 +237,6 @@ def _ready(place: Place, content: bytes, project: Project, run: Run) -> None:
         runs.feed(run.uid, runs.RUN, core_run.Ready(place.sender, now))
     else:
         runs.feed(run.uid, runs.RUN, core_run.NotReady(place.sender, known(said["code"]), now))
-    _heard(place, run, 0.0)
 
 
 def _update(place: Place, content: bytes, project: Project, run: Run) -> None:
@@ -250,22 +249,17 @@ def _trouble(place: Place, content: bytes, project: Project, run: Run) -> None:
     code = known(reading.values(content, code=str)["code"])
     event = core_run.Trouble(place.sender, place.step, place.round, code, time.time())
     runs.feed(run.uid, runs.RUN, event)
-    _heard(place, run, 0.0)
 
 
 def _progress(place: Place, content: bytes, project: Project, run: Run) -> None:
     fraction = reading.values(content, fraction=float)["fraction"]
-    _heard(place, run, min(max(fraction, 0.0), 1.0))
-
-
-def _heard(place: Place, run: Run, fraction: float) -> None:
     SiteProgress.objects.update_or_create(
         run=run,
         site=place.sender,
         defaults={
             "step": place.step,
             "round": place.round,
-            "fraction": fraction,
+            "fraction": min(max(fraction, 0.0), 1.0),
             "heard_at": timezone.now(),
         },
     )

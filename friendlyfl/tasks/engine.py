@@ -12,7 +12,7 @@ Names that start with a dot are the platform's own: `.round` and `.stage` are no
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -101,7 +101,11 @@ def begin(task: Task) -> dict[str, Any]:
 
 
 def local(
-    task: Task, table: Table, state: Mapping[str, Any], policy: Policy | None
+    task: Task,
+    table: Table,
+    state: Mapping[str, Any],
+    policy: Policy | None,
+    progress: Callable[[float], None] = lambda done: None,
 ) -> list[dict[str, Array]]:
     """One site's Update of one round, or Refused. `policy` None means that rules are off, in simulation only.
 
@@ -113,8 +117,11 @@ def local(
     if not isinstance(number, int) or number < 1:
         raise WireError("state_round", "The coordinator's State does not say which round it is.")
     chunks = table.chunks() if task.row_additive else [table]
+    parts: list[dict[str, Array]] = []
     with np.errstate(all="ignore"):
-        parts = [_checked(task, method(chunk, dict(state))) for chunk in chunks]
+        for chunk in chunks:
+            parts.append(_checked(task, method(chunk, dict(state))))
+            progress(len(parts) / len(chunks))
     counts = _add_counts(task, parts)
     if policy is not None:
         counts = disclosure.check_after(task, table, counts, policy, number)

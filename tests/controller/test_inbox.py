@@ -66,6 +66,8 @@ def test_the_coordinator_hears_everybody(consortium):
     north, south = consortium.others
     place = {"run": run.uid, "step": 1, "round": 1}
     taken(consortium.letter(north, "progress", {"fraction": 0.5}, **place))
+    seen = {seat["site"]: seat["fraction"] for seat in actions.overview(run)["seats"]}
+    assert seen == {"Northfield": 0.5, "Southgate": None}
     line = {"at": 1.5, "step": 1, "round": 1, "code": "computing"}
     taken(consortium.letter(north, "log", {"lines": [line, line]}, run=run.uid))
     taken(consortium.update(north, run))

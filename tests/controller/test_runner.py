@@ -109,6 +109,18 @@ def test_a_step_from_open_to_result(start, data, tmp_path):
     assert result.n.used == 120
 
 
+def test_the_share_of_the_rows_that_is_done_is_told(start, tmp_path):
+    rows = 150_000  # three chunks
+    table = tmp_path / "long.csv"
+    table.write_text("age,died\n" + "".join(f"{20 + row % 60},{row % 2}\n" for row in range(rows)))
+    seat, lead, state = start(opening(table)), start(opening(None)), tmp_path / "state"
+    lead.ask({"do": "begin", "step": 1, "out": str(state)}, **NEVER)
+    told: list[float] = []
+    answer = local(seat, state, progress=told.append)
+    assert answer["rows"] == rows
+    assert told[0] == pytest.approx(1 / 3) and told == sorted(told) and told[-1] <= 1.0
+
+
 def test_a_child_killed_between_rounds_is_started_again_with_the_same_bits(start, data, tmp_path):
     seat, lead = start(opening(data)), start(opening(None))
     state = tmp_path / "state"

@@ -183,16 +183,24 @@ def overview(run: Run) -> dict[str, Any]:
         "seats": [],
     }
     if side == runs.RUN:
-        seen["seats"] = [
-            {
-                "site": members.name_of(seat.site),
-                "status": seat.status,
-                "reason": sentence(seat.reason) if seat.reason else "",
-                "since": seat.since,
-            }
-            for seat in runs.fold(run, runs.RUN).seats.values()
-        ]
+        seen["seats"] = _seats(run)
     return seen
+
+
+def _seats(run: Run) -> list[dict[str, Any]]:
+    """Every hospital of the run; `fraction` is the share of this round's work that it last said is done."""
+    here_and_now = run.progress.filter(step=run.step, round=run.round)
+    told = dict(here_and_now.values_list("site", "fraction"))
+    return [
+        {
+            "site": members.name_of(seat.site),
+            "status": seat.status,
+            "fraction": told.get(seat.site) if seat.status == "computing" else None,
+            "reason": sentence(seat.reason) if seat.reason else "",
+            "since": seat.since,
+        }
+        for seat in runs.fold(run, runs.RUN).seats.values()
+    ]
 
 
 def reason_words(run: Run) -> str:

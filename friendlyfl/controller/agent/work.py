@@ -83,7 +83,8 @@ def _ask(job: Job, runner: Runner, bell: Bell, **request: Any) -> dict[str, Any]
     seconds = float(Policy.get().limits.get("seconds", WALL_SECONDS))
     watch = _Watch(job, bell)
     if request:
-        return runner.ask({"do": job.kind, "step": job.step, **request}, cancelled=watch, seconds=seconds)
+        asked = {"do": job.kind, "step": job.step, **request}
+        return runner.ask(asked, cancelled=watch, seconds=seconds, progress=watch.progress)
     return runner.open(cancelled=watch, seconds=seconds)
 
 
@@ -93,6 +94,10 @@ class _Watch:
     def __init__(self, job: Job, bell: Bell) -> None:
         self.job, self.bell = job, bell
         self.told = time.monotonic()
+        self.done = 0.0
+
+    def progress(self, done: float) -> None:
+        self.done = done
 
     def __call__(self) -> bool:
         if self.job.kind == "local" and time.monotonic() - self.told > PROGRESS_EVERY:
@@ -106,12 +111,12 @@ class _Watch:
             send_values(
                 run.project,
                 "progress",
-                {"fraction": 0.0},
+                {"fraction": self.done},
                 (run.project.coordinator,),
                 run=run,
                 step=self.job.step,
                 round_=self.job.round,
-                leaving=Leaving("Progress: this hospital is still computing"),
+                leaving=Leaving(f"Progress: {self.done:.0%} of this hospital's part of the round is done"),
             )
         self.bell.ring()
 
@@ -201,7 +206,8 @@ def _combine(job: Job, runner: Runner, bell: Bell) -> None:
         made = core_run.StateMade(job.step, job.round + 1, digest, time.time())
         runs.job_done(job, runs.RUN, made)
     else:
-        runs.job_done(job, runs.RUN, core_run.StepDone(job.step, job.round, digest, time.time()))
+        done = core_run.StepDone(job.step, job.round, digest, time.time())
+        runs.job_done(job, runs.RUN, done, {"site_notes": notes})
 
 
 def _absent(run: Run, plan: Any) -> tuple[list[dict[str, Any]], list[str]]:
@@ -211,7 +217,7 @@ def _absent(run: Run, plan: Any) -> tuple[list[dict[str, Any]], list[str]]:
         if seat.status != "left":
             continue
         words = sentence(seat.reason)
-        notes.append(f"{commands.SITE_NOTE}{members.name_of(seat.site)}: {words}")
+        notes.append(f"Without {members.name_of(seat.site)}: {words}")
         if seat.reason.startswith("refused"):
             rule = seat.reason.removeprefix("refused_")
             refused.append({"site": plan.seat_number(seat.site), "rule": rule, "sentence": words})

@@ -1,4 +1,5 @@
-"""The program of a runner's child process: requests as JSON lines on standard input, one answer line for each.
+"""The program of a runner's child process: requests as JSON lines on standard input, one answer line for each,
+and before it, while a local job takes long, lines that tell the share that is done.
 
     open     read the dataset, map it onto the dictionary, check every step; keep the table
     local    a State file in, an Update file out          (a seat)
@@ -27,9 +28,10 @@ PROGRESS_EVERY = 1.0  # seconds
 
 
 class Seat:
-    """What the child keeps between requests."""
+    """What the child keeps between requests. `progress` is told the share of a local job that is done."""
 
-    def __init__(self) -> None:
+    def __init__(self, progress: Callable[[float], None]) -> None:
+        self.progress = progress
         self.request: dict[str, Any] = {}
         self.frame: Any = None
         self.policy: Any = None
@@ -99,7 +101,7 @@ class Seat:
             self.tables = {seq: engine.open_table(task, self.frame)}
         table = self.tables[seq]
         state = codec.decode(Path(request["state"]).read_bytes(), limit=STATE_BYTES)
-        update = Update.of(engine.local(task, table, state, self.policy))
+        update = Update.of(engine.local(task, table, state, self.policy, self.progress))
         _write(request["out"], update.to_bytes())
         return {
             "numbers": update.numbers,
@@ -264,15 +266,25 @@ def main() -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # what a task said before it was killed
-    seat = Seat()
+    told = [0.0]
+
+    def say(answer: Answer) -> None:
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+
+    def progress(done: float) -> None:
+        if time.monotonic() - told[0] >= PROGRESS_EVERY:
+            told[0] = time.monotonic()
+            say({"progress": done})
+
+    seat = Seat(progress)
     verbs = {"open": seat.open, "local": seat.local, "begin": seat.begin, "combine": seat.combine}
     for line in sys.stdin:
         request = json.loads(line)
         started = time.monotonic()
         answer = _answer(verbs[request["do"]], request)
         answer["seconds"] = round(time.monotonic() - started, 6)
-        answers.write(json.dumps(answer) + "\n")
-        answers.flush()
+        say(answer)
 
 
 if __name__ == "__main__":

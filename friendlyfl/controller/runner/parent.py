@@ -46,30 +46,41 @@ class Runner:
         self._end_words = ""
 
     def ask(
-        self, request: dict[str, Any], *, cancelled: Callable[[], bool], seconds: float
+        self,
+        request: dict[str, Any],
+        *,
+        cancelled: Callable[[], bool],
+        seconds: float,
+        progress: Callable[[float], None] = lambda done: None,
     ) -> dict[str, Any]:
         """Return the child's answer: `{"trouble": code, "sentence": ...}` where it has none.
+
+        `progress` is told the share (0 to 1) of a long job that is done.
 
         Raises Cancelled as soon as `cancelled()` says so.
         """
         for _ in range(2):  # a child that died is started again, from the same State, once
-            answer = self._once(request, cancelled, seconds)
+            answer = self._once(request, cancelled, seconds, progress)
             if answer is not None:
                 return answer
         return {"trouble": "task_failed", "sentence": f"The runner ended twice: {self._end_words}"}
 
     def _once(
-        self, request: dict[str, Any], cancelled: Callable[[], bool], seconds: float
+        self,
+        request: dict[str, Any],
+        cancelled: Callable[[], bool],
+        seconds: float,
+        progress: Callable[[float], None],
     ) -> dict[str, Any] | None:
         """The answer, or None if the child died over it."""
         if self._child is None or self._child.poll() is not None:
             self.end()
             self._start()
             if request is not self.opened:
-                answer = self._exchange(self.opened, cancelled, seconds)
+                answer = self._exchange(self.opened, cancelled, seconds, progress)
                 if answer is None or "trouble" in answer:
                     return answer
-        return self._exchange(request, cancelled, seconds)
+        return self._exchange(request, cancelled, seconds, progress)
 
     def open(self, *, cancelled: Callable[[], bool], seconds: float) -> dict[str, Any]:
         return self.ask(self.opened, cancelled=cancelled, seconds=seconds)
@@ -94,7 +105,11 @@ class Runner:
         threading.Thread(target=_keep_log, args=(child, self.folder / "output.log"), daemon=True).start()
 
     def _exchange(
-        self, request: dict[str, Any], cancelled: Callable[[], bool], seconds: float
+        self,
+        request: dict[str, Any],
+        cancelled: Callable[[], bool],
+        seconds: float,
+        progress: Callable[[float], None],
     ) -> dict[str, Any] | None:
         assert self._child is not None and self._child.stdin is not None
         try:
@@ -119,7 +134,9 @@ class Runner:
                 self._died()
                 return None
             answer: dict[str, Any] = json.loads(line)
-            return answer
+            if "progress" not in answer:
+                return answer
+            progress(answer["progress"])
 
     def _died(self) -> None:
         assert self._child is not None
