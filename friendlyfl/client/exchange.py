@@ -7,7 +7,6 @@ Every request may be repeated (the router knows records by uid and post by diges
 connection that had gone stale is sent once more at once; all other patience is the agent's.
 """
 
-import hashlib
 import json
 import re
 import time
@@ -23,7 +22,7 @@ from friendlyfl.client.transport import Answer, Transport
 from friendlyfl.core import limits
 from friendlyfl.core.errors import ForbiddenError, FriendlyError, UnreachableError, UsageError
 from friendlyfl.wire.keys import Identity
-from friendlyfl.wire.requests import sign_request
+from friendlyfl.wire.requests import body_digest, sign_request
 
 Credential = Literal["site", "enrolment", "none"]
 
@@ -148,7 +147,7 @@ class Exchange:
             authority=self.transport.authority,
             path=path,
             query=query,
-            body_sha256=hashlib.sha256(body).digest(),
+            body_sha256=body_digest(body),
             lease=self.lease,
             created=int(self._clock() + self.clock_offset),
         )

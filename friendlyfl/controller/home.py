@@ -5,7 +5,7 @@ No Django and no cryptography here. Everything durable on this site is below `Ho
     controller.sqlite3   records          keys/        private keys, 0600
     secret_key           Django's, 0600   blobs/       contents and sealed bytes, named by SHA-256
     quarantine/          half-read post   work/        the runner's folders, one a run
-    results/             what was shared  logs/        this site's own log
+    logs/                this site's own log
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from pathlib import Path
 
 from friendlyfl.core.errors import BrokenError, ConflictError
 
-FOLDERS = ("keys", "blobs", "quarantine", "work", "results", "logs")
+FOLDERS = ("keys", "blobs", "quarantine", "work", "logs")
 
 
 @dataclass(frozen=True)

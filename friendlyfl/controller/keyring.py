@@ -9,8 +9,9 @@ import json
 import time
 from collections.abc import Iterable
 
-from friendlyfl.controller.home import Home, sync_folder, write_durably
+from friendlyfl.controller.home import Home, write_durably
 from friendlyfl.core.limits import STANDING_KEY_KEPT
+from friendlyfl.wire.keyfile import erase
 from friendlyfl.wire.keys import STANDING, Card, Identity, SignedCard, Subkey, check_card, make_card
 
 
@@ -107,10 +108,7 @@ class Keyring:
     def erase_run(self, run: str) -> None:
         """Forget the run's subkey for good: its recorded post can then be opened by nobody."""
         self._runs.pop(run, None)
-        path = self.folder / f"run-{run}.key"
-        if path.exists():
-            path.unlink()
-            sync_folder(self.folder)
+        erase(self.folder / f"run-{run}.key")
 
 
 @functools.lru_cache(maxsize=4)

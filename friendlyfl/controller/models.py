@@ -4,8 +4,6 @@ Two rules hold everywhere: what has left this hospital has a Departure, and wher
 RunEvents; `Run.state`, `step` and `round` are copies of that fold for lists, written by runs.feed alone.
 """
 
-from typing import ClassVar
-
 from django.contrib.auth.models import AbstractUser
 from django.db import models
 from django.utils import timezone
@@ -71,13 +69,12 @@ class Dataset(models.Model):
 
 
 class Project(models.Model):
-    STATES: ClassVar = ("joining", "open", "closed")
     uid = models.CharField(max_length=36, unique=True)
     name = models.CharField(max_length=100)
     purpose = models.TextField(blank=True)
     role = models.CharField(max_length=16)
     coordinator = models.CharField(max_length=36)
-    state = models.CharField(max_length=16, default="open")
+    state = models.CharField(max_length=16, default="open")  # new, joining, open, closed
     epoch = models.IntegerField(default=0)
     dictionary = models.JSONField(default=dict)  # the coordinator's draft
     rules = models.JSONField(default=dict)
@@ -322,7 +319,7 @@ class LogLine(models.Model):
 
 
 class Result(models.Model):
-    """A step's Result as shared or made here; `digest` names its JSON under blobs/."""
+    """A step's Result as shared or made here."""
 
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="results")
     step = models.IntegerField()

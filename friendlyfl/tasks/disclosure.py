@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from friendlyfl.core.errors import RefusedError, UsageError
+from friendlyfl.core.limits import ROUNDS
 from friendlyfl.core.troubles import sentence
 from friendlyfl.tasks import registry
 from friendlyfl.tasks.base import Count, Task
@@ -51,7 +52,7 @@ class Policy:
     rows: int = 20
     cell: int = 5
     ratio: float = 0.33
-    rounds: int = 100
+    rounds: int = ROUNDS
     probes: int = 20
     time: int = 5
     sum_of_sites: int = 3

@@ -1,8 +1,8 @@
 """Keys of a site: the identity that signs, the subkeys that open post, the cards that tell others of them.
 
 Signatures of requests live in `requests`, who belongs to a project in `trust`, sealing in `seal`. Private
-keys are written with mode 0600 and never leave the site; what crosses is the card. Expiry of a card is judged
-by its sender alone (`Card.in_use`), so that a wrong clock elsewhere cannot stop a run.
+keys are written with mode 0600 and never leave the site; what crosses is the card. A card names the time it is
+meant for, but nobody refuses post by it, so a wrong clock cannot stop a run.
 """
 
 import hashlib
@@ -35,7 +35,6 @@ SUBKEY_PUBLIC = _MLKEM_PUBLIC + 32
 WRAP = 1168  # bytes of a wrapped 32-byte content key
 SIGNATURE = 64
 STANDING = "standing"
-DAY = 86400
 _CARD_KEYS = ("v", "site", "id_pub", "enc_pub", "kid", "use", "seq", "not_before", "not_after", "prev")
 
 
@@ -241,13 +240,6 @@ class Card:
     @property
     def fingerprint(self) -> str:
         return fingerprint(self.public)
-
-    def in_use(self, now: float) -> bool:
-        """For the sender only.
-
-        May post still be sealed for this card? A day of grace on both sides for wrong clocks.
-        """
-        return self.not_before - DAY <= now <= self.not_after + DAY
 
 
 @dataclass(frozen=True)

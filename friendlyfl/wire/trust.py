@@ -203,14 +203,6 @@ def accept_next(
     return manifest
 
 
-def active_members(pinned: Manifest, current: Manifest) -> tuple[Member, ...]:
-    """Who takes part in a run that started under `pinned`.
-
-    Later lists take hospitals out, never put one in.
-    """
-    return tuple(member for member in pinned.members if member in current.members)
-
-
 def decide_slot(held: str | None, digest: str) -> bool:
     """True for new post, False for a repeat of what is held; other post in a taken slot is equivocation."""
     if held is None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from friendlyfl.controller.home import Home
 
 NAME = "St Mary's"
-KEPT = ("blobs", "quarantine", "work", "results")
+KEPT = ("blobs", "quarantine", "work")
 
 
 @functools.cache

@@ -94,7 +94,7 @@ def test_contents_are_kept_by_digest(place, tmp_path):
 
 
 def test_a_write_that_is_cut_off_leaves_the_old_file(place, monkeypatch):
-    path = place.sub("results") / "file"
+    path = place.sub("work") / "file"
     write_durably(path, b"old")
 
     def full(_: int) -> None:

@@ -240,12 +240,6 @@ def test_cards_that_are_refused(name):
     assert caught.value.code == code
 
 
-def test_expiry_has_a_day_of_grace():
-    card = keys.check_card(BOB.card())  # 1000 to 2000
-    assert card.in_use(1500) and card.in_use(2000 + 86400) and card.in_use(1000 - 86400)
-    assert not card.in_use(2001 + 86400) and not card.in_use(999 - 86400)
-
-
 @given(
     st.dictionaries(
         st.sampled_from(["card", "signature", "x"]), st.text(max_size=100) | st.integers() | st.none()

@@ -148,16 +148,6 @@ def test_manifests_that_are_refused(name):
     assert caught.value.code == code
 
 
-def test_later_lists_take_hospitals_out_of_a_run_and_put_none_in():
-    pinned, current = (
-        FIRST,
-        trust.check_manifest(
-            manifest(2, MANIFEST.sha256, [MEMBERS[0], MEMBERS[2], MALLORY.member()]), ALICE.public
-        ),
-    )
-    assert [m.site for m in trust.active_members(pinned, current)] == [ALICE.site, CAROL.site]
-
-
 def test_cards_are_not_older_than_the_newest_of_their_use():
     first = BOB.card()
     newest = accept_card(None, first, fingerprint=BOB.identity.fingerprint, site=BOB.site)

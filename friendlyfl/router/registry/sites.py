@@ -107,11 +107,6 @@ def signed_card(row: models.Card) -> SignedCard:
     return SignedCard(bytes(row.raw), bytes(row.signature))
 
 
-def standing_card(site: Site) -> SignedCard:
-    """The newest standing card. Every site has one from the moment it exists."""
-    return signed_card(models.Card.objects.filter(site=site, use=STANDING).latest("seq"))
-
-
 def revoke(site: Site) -> None:
     """Bites at the next request: every credential check reads the state anew."""
     if site.state != Site.State.REVOKED:
