@@ -81,7 +81,7 @@ def test_three_styles_read_back_as_the_same_values(frames, tmp_path):
 
 
 def test_names_and_what_is_not_there(tmp_path):
-    assert datasets.names() == ("randhie",) and datasets.sites("randhie") == (1, 2, 3)
+    assert datasets.names() == ("clinic", "randhie") and datasets.sites("randhie") == (1, 2, 3)
     for ask in (lambda: datasets.load("iris"), lambda: datasets.path("randhie", 4)):
         with pytest.raises(NotFoundError) as caught:
             ask()
@@ -101,3 +101,16 @@ def test_the_record_of_the_cut_gives_the_same_bytes(tmp_path, monkeypatch):
     make_randhie.main()
     for site in datasets.sites("randhie"):
         assert (tmp_path / f"site_{site}.csv").read_bytes() == datasets.path("randhie", site).read_bytes()
+
+
+def test_the_clinic_says_what_it_holds():
+    """Everything its dictionary names is explained, fits it, and is common enough for the default rules."""
+    words = (datasets.path("clinic", 1).parent / "README.md").read_text("utf-8")
+    dictionary = Dictionary.parse(datasets.dictionary("clinic"))
+    assert all(f"`{name}`" in words for name in dictionary)
+    for site, frame in datasets.load("clinic").items():
+        assert list(frame.columns) == list(dictionary)
+        table = Table.build(frame, dictionary, dictionary, site=site, sites=3)
+        assert len(table) > 150 and (table["entry_week"] < table["weeks"]).all()
+        for name in ("sex", "nyha", "treatment", "status"):
+            assert table.group_counts(name).min() >= 10

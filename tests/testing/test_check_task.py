@@ -3,10 +3,10 @@
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 
-from friendlyfl.tasks import Done, Task, registry
+from friendlyfl import datasets
+from friendlyfl.tasks import Dictionary, Done, Task, registry
 from friendlyfl.tasks.report import Result
 from friendlyfl.testing import check_task
 from friendlyfl.testing.check_task import flat
@@ -116,34 +116,12 @@ def test_numbers_by_path() -> None:
     )
 
 
-def study(n: int, seed: int) -> pd.DataFrame:
-    """Made-up patients with something to find in every built-in task."""
-    rng = np.random.default_rng(seed)
-    age, smoke = rng.integers(30, 80, n), rng.integers(0, 2, n)
-    risk = 1 / (1 + np.exp(-(0.05 * (age - 55) + 0.8 * smoke)))
-    return pd.DataFrame(
-        {
-            "age": age,
-            "smoke": smoke,
-            "bmi": rng.integers(180, 350, n) / 10,
-            "race": rng.choice(["white", "black", "other"], n),
-            "sick": (rng.random(n) < risk).astype(int),
-            "days": rng.integers(1, 60, n),
-            "dead": rng.integers(0, 2, n),
-        }
-    )
-
-
-STUDY: dict[str, dict[str, Any]] = {
-    "connection_check": {"numbers": 8},
-    "logistic_regression": {"outcome": "sick", "predictors": "age,smoke,race,age:smoke"},
-    "kaplan_meier": {"time": "days", "event": "dead", "group": "smoke", "tau": 30, "times": "10,20"},
-    "table_one": {"variables": "age,bmi,race,sick", "group": "smoke"},
-}
 NEEDS_SECURE_SUM = {"kaplan_meier"}
 
 
 @pytest.mark.parametrize(("name", "task"), registry.every(), ids=[name for name, _ in registry.every()])
 def test_every_task_installed_here_passes(name: str, task: type[Task]) -> None:
+    """On its own example, over two of the clinics."""
     rules = "off" if name in NEEDS_SECURE_SUM else "on"
-    check_task(task, [study(400, 1), study(300, 2)], rules=rules, **STUDY[name])
+    frames = list(datasets.load("clinic").values())[:2]
+    check_task(task, frames, Dictionary.parse(datasets.dictionary("clinic")), rules=rules, **task.example)

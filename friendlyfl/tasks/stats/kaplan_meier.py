@@ -34,6 +34,13 @@ class KaplanMeier(Task):
     title: ClassVar[str] = "Kaplan-Meier curves"
     version: ClassVar[str] = "1.0"
     question: ClassVar[str] = "How long until the event, by group?"
+    example: ClassVar[Mapping[str, Any]] = {
+        "time": "weeks",
+        "event": "dead",
+        "group": "treatment",
+        "tau": 104,
+        "times": "26,52,104",
+    }
     row_additive: ClassVar[bool] = True
     sends: ClassVar[Mapping[str, type[Kind]]] = {"events": Count, "censored": Count, "entries": Count}
 

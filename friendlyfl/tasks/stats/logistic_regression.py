@@ -25,6 +25,10 @@ class LogisticRegression(GeneralisedLinear):
     title: ClassVar[str] = "Logistic regression"
     version: ClassVar[str] = "1.0"
     question: ClassVar[str] = "Which factors go with a yes/no outcome?"
+    example: ClassVar[Mapping[str, Any]] = {
+        "outcome": "readmitted",
+        "predictors": "age,sex,nyha,treatment,age:treatment",
+    }
     ratio: ClassVar[str] = "Odds ratio"
 
     sends: ClassVar[Mapping[str, type[Kind]]] = {**GeneralisedLinear.sends, "events": Count}

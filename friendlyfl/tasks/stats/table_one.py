@@ -41,6 +41,7 @@ class TableOne(Task):
     title: ClassVar[str] = "Table 1"
     version: ClassVar[str] = "1.0"
     question: ClassVar[str] = "Who are the patients?"
+    example: ClassVar[Mapping[str, Any]] = {"variables": "age,sex,bmi,nyha,lvef", "group": "treatment"}
     row_additive: ClassVar[bool] = True
     complete_cases: ClassVar[bool] = False
     stages: ClassVar[tuple[str, ...]] = ("counts", "moments", "quantiles")
