@@ -101,6 +101,7 @@ class Task:
     complete_cases: ClassVar[bool] = True  # False: `local` sees missing values and counts them itself
     suppressible: ClassVar[tuple[str, ...]] = ()  # Count keys whose small cells are hidden instead of refused
     example: ClassVar[Mapping[str, Any]] = {}  # parameters for the data set `clinic`, shown in docs and run in tests
+    references: ClassVar[tuple[str, ...]] = ()  # the papers and books the method comes from, for the docs
     parameters: ClassVar[dict[str, Parameter[Any]]] = {}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

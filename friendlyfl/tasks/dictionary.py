@@ -62,6 +62,12 @@ class ColumnSpec:
         return (self.low is None or self.low >= 0) and (self.high is None or self.high <= 1)
 
     @property
+    def words(self) -> str:
+        """The column as an axis or a table names it: its label, else its name, and its unit."""
+        label = self.label or self.name
+        return f"{label} ({self.unit})" if self.unit else label
+
+    @property
     def has_grid(self) -> bool:
         return bool(self.listed) or None not in (self.low, self.high, self.step)
 

@@ -86,13 +86,19 @@ class Curve:
 
 @dataclass(frozen=True)
 class Figure:
-    """Words, not a drawing. `table` or `curve` names what it draws."""
+    """Words, not a drawing. `table` or `curve` names what it draws.
+
+    `axis` says in words what is measured along it: “Odds ratio” of a Forest, “Time to death (days)” of a Curve. With
+    `ratio` the estimates are logarithms: what is drawn is their exp, on a logarithmic axis.
+    """
 
     word: str
     title: str
     description: str
     table: str | None = None
     curve: str | None = None
+    axis: str = ""
+    ratio: bool = False
 
     def __post_init__(self) -> None:
         if self.word not in FIGURE_WORDS:

@@ -216,6 +216,7 @@ class KaplanMeier(Task):
                 f"Share of patients without the event over time{by}, by Kaplan-Meier, with 95% confidence bands; "
                 "small marks show when patients were last seen without the event.",
                 curve="survival",
+                axis=self.spec(self.time).words,
             )
         ]
 

@@ -89,7 +89,8 @@ def forest(title: str, ratio: str, any_terms: bool) -> list[Figure]:
     if not any_terms:
         return []
     text = f"{ratio} with its 95% confidence interval for each term; the line at 1 means no difference."
-    return [Figure("Forest", f"{title}: {ratio.lower()}s", text, table="coefficients")]
+    title = f"{title}: {ratio.lower()}s"
+    return [Figure("Forest", title, text, table="coefficients", axis=ratio, ratio=True)]
 
 
 def r_name(name: str) -> str:
