@@ -15,7 +15,9 @@ import numpy.typing as npt
 from scipy import linalg
 
 from friendlyfl.tasks import Table
+from friendlyfl.tasks.stats import wording
 from friendlyfl.tasks.stats.newton import Bools, Floats
+from friendlyfl.tasks.values import DataError
 
 ALIASED = 1e-14  # R's tolerance 1e-7, on squared lengths of centred columns
 SUSPECT = 1e-8  # a share of unexplained length that the first look cannot tell from rounding
@@ -89,6 +91,26 @@ class Basis:
         matrix[1 + places, 1:] = change / self.unit[1 + places, None]
         return replace(self, matrix=matrix, kept=[0, *(int(p) + 1 for p in places)], share=share)
 
+    @property
+    def middle(self) -> Floats:
+        """The pooled middle of the columns as a point of the fit."""
+        return self.centre[self.kept] @ self.matrix[self.kept]
+
+    @property
+    def raw(self) -> Floats:
+        """The matrix from the parameters of the fit to the coefficients of the kept columns in raw units."""
+        raw = self.matrix[self.kept]
+        raw[0] -= self.middle
+        return raw
+
+    def left_out(self, names: Sequence[str]) -> list[str]:
+        return [name for place, name in enumerate(names) if place not in self.kept]
+
+    def notes(self, names: Sequence[str]) -> list[str]:
+        """Why columns were left out."""
+        constant = [names[place] for place in self.constant]
+        return wording.dropped([name for name in self.left_out(names) if name not in constant], constant)
+
     def from_first(self, extra: int) -> Floats:
         """The matrix from this basis' parameters to those of the basis it began with (`extra` stay as they are)."""
         columns = self.unit[:, None] * self.matrix
@@ -141,6 +163,16 @@ class View:
             self._read[key] = read(column)
         whole: npt.NDArray[Any] = self._read[key]
         return whole[self._rows]
+
+
+def prior_weights(data: Table | View, column: str | None) -> Floats | None:
+    """Weights of the rows, None if all count alike."""
+    if not column:
+        return None
+    weight = np.asarray(data[column], dtype=np.float64)
+    if (weight < 0).any():
+        raise DataError("weights_negative", f"“{column}” holds weights below 0.")
+    return weight
 
 
 def unexplained(info: Floats, free: Bools) -> Floats:

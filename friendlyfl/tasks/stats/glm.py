@@ -13,10 +13,9 @@ import numpy as np
 
 from friendlyfl.tasks import Choice, Column, Cross, Done, Sum, Table
 from friendlyfl.tasks.base import Kind, State, Update
-from friendlyfl.tasks.stats.basis import Basis, View
+from friendlyfl.tasks.stats.basis import Basis, View, prior_weights
 from friendlyfl.tasks.stats.likelihood import Fit, Likelihood, Rows
 from friendlyfl.tasks.stats.newton import Bools, Floats
-from friendlyfl.tasks.values import DataError
 
 WEIGHTS_NOT_WHOLE = (
     "The weights are not all whole numbers: the log-likelihood, AIC and BIC use them as they are "
@@ -53,12 +52,7 @@ class GeneralisedLinear(Likelihood):
     # Weights and offset.
 
     def weight_of(self, data: Table | View) -> Floats | None:
-        if not self.weights:
-            return None
-        weight = np.asarray(data[self.weights], dtype=np.float64)
-        if (weight < 0).any():
-            raise DataError("weights_negative", f"“{self.weights}” holds weights below 0.")
-        return weight
+        return prior_weights(data, self.weights)
 
     def counted(self, data: Table) -> Bools | None:
         weight = self.weight_of(data)

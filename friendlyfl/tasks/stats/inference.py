@@ -42,6 +42,16 @@ def chi_square(statistic: float, df: int, **more: Any) -> Row:
     return {"statistic": statistic, "df": df, "p": p, **more}
 
 
+def f_test(statistic: float, df: int, df_residual: float, **more: Any) -> Row:
+    """A test row with its two degrees of freedom as a list; None where there is nothing to test."""
+    both = [max(df, 0), df_residual]
+    if df < 1 or not df_residual > 0 or not math.isfinite(statistic):
+        return {"statistic": None, "df": both, "p": None, **more}
+    statistic = max(float(statistic), 0.0)
+    p = float(special.betainc(df_residual / 2.0, df / 2.0, df_residual / (df_residual + df * statistic)))
+    return {"statistic": statistic, "df": both, "p": p, **more}
+
+
 def wald(
     terms: Sequence[str],
     estimates: Floats,

@@ -276,12 +276,10 @@ class Likelihood(Task):
         names, extra = self.terms(self.predictors), self.extra()
         columns = len(basis.kept)
         matrix = np.zeros((columns + len(extra), columns + len(extra)))
-        matrix[:columns, :columns] = basis.matrix[basis.kept]
-        middle = basis.centre[basis.kept] @ basis.matrix[basis.kept]
-        matrix[0, :columns] -= middle
+        matrix[:columns, :columns] = basis.raw
         for place, shift in enumerate(self.shifts(), start=columns):
             matrix[place, place] = 1.0
-            matrix[place, :columns] = shift * middle
+            matrix[place, :columns] = shift * basis.middle
         return [names[place] for place in basis.kept] + extra, matrix
 
     def result(self, fit: Fit, state: State, robust: Floats | None = None) -> Done:
@@ -301,7 +299,7 @@ class Likelihood(Task):
         return Done(
             answer=sentence if nothing_left else "",
             coefficients=wald(names, estimates, vcov, more=None if robust is None else both),
-            aliased=self._left_out(basis),
+            aliased=basis.left_out(self.terms(self.predictors)),
             vcov=Vcov(names, vcov.tolist()),
             statistics=self._statistics(fit, state, len(names), int(tested.sum())),
             tests=self._tests(fit, state, estimates[tested], vcov[np.ix_(tested, tested)]),
@@ -309,20 +307,11 @@ class Likelihood(Task):
             figures=wording.forest(self.title, self.ratio, bool(tested.any())),
             notes=[
                 *([sentence] if sentence else []),
-                *self._left_out_notes(basis),
+                *basis.notes(self.terms(self.predictors)),
                 *self.own_notes(fit, state),
             ],
             **self.own_pieces(fit, state),
         )
-
-    def _left_out(self, basis: Basis) -> list[str]:
-        names = self.terms(self.predictors)
-        return [name for place, name in enumerate(names) if place not in basis.kept]
-
-    def _left_out_notes(self, basis: Basis) -> list[str]:
-        names = self.terms(self.predictors)
-        constant = [names[place] for place in basis.constant]
-        return wording.dropped([n for n in self._left_out(basis) if n not in constant], constant)
 
     def _statistics(self, fit: Fit, state: State, fitted: int, tested: int) -> dict[str, float | None]:
         rows = float(state["moments"]["rows"])

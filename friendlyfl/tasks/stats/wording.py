@@ -73,6 +73,8 @@ def few_events(events: float, terms: int) -> list[str]:
 def conventions(robust: str = "none", t: bool = False) -> dict[str, Any]:
     """How the numbers of a regression are to be read, for a methods section."""
     se = "model (inverse information at the reported estimate)"
+    if t:
+        se = "model (residual variance over n - p)"
     if robust != "none":
         se = f"robust ({robust} sandwich in se_robust, statistic, p, limits, vcov and the Wald test; se is the model's)"
     return {
@@ -91,6 +93,12 @@ def forest(title: str, ratio: str, any_terms: bool) -> list[Figure]:
     text = f"{ratio} with its 95% confidence interval for each term; the line at 1 means no difference."
     title = f"{title}: {ratio.lower()}s"
     return [Figure("Forest", title, text, table="coefficients", axis=ratio, ratio=True)]
+
+
+def forest_of_differences(title: str, axis: str) -> list[Figure]:
+    """The forest plot of coefficients that are differences and no ratios."""
+    text = f"{axis} with its 95% confidence interval for each term; the line at 0 means no difference."
+    return [Figure("Forest", f"{title}: {axis.lower()}s", text, table="coefficients", axis=axis)]
 
 
 def r_name(name: str) -> str:
