@@ -20,6 +20,8 @@ BUILT_IN = {
     "table_one": "friendlyfl.tasks.stats.table_one:TableOne",
     "kaplan_meier": "friendlyfl.tasks.stats.kaplan_meier:KaplanMeier",
     "logistic_regression": "friendlyfl.tasks.stats.logistic_regression:LogisticRegression",
+    "chi_square": "friendlyfl.tasks.stats.chi_square:ChiSquare",
+    "ordinal_logistic_regression": "friendlyfl.tasks.stats.ordinal_logistic_regression:OrdinalLogisticRegression",
 }
 
 
