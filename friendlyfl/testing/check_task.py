@@ -27,7 +27,7 @@ from friendlyfl.wire.update import Update
 if TYPE_CHECKING:
     import pandas as pd
 
-LABELS = ("term", "variable", "name", "group", "stratum", "level", "time")
+LABELS = ("term", "variable", "name", "group", "event", "stratum", "level", "time")
 APART = ("n.per_site", "reproduce", "privacy", "notes", "rounds")  # may differ with the split
 
 

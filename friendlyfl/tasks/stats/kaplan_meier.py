@@ -12,16 +12,13 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from friendlyfl.core.errors import UsageError
 from friendlyfl.tasks import Choice, Column, Count, Done, Number, Numbers, Table, Task
 from friendlyfl.tasks.base import Kind, State, Update
-from friendlyfl.tasks.dictionary import GRID_POINTS
 from friendlyfl.tasks.report import Curve, Figure
-from friendlyfl.tasks.stats import wording
+from friendlyfl.tasks.stats import time_counts, wording
 from friendlyfl.tasks.stats.inference import Row
 from friendlyfl.tasks.stats.log_rank import log_rank
-from friendlyfl.tasks.stats.survival_curve import SurvivalCurve, at_risk
-from friendlyfl.tasks.values import DataError
+from friendlyfl.tasks.stats.survival_curve import SurvivalCurve
 
 Floats = npt.NDArray[np.float64]
 
@@ -68,12 +65,7 @@ class KaplanMeier(Task):
 
     def start(self) -> State:
         cells = self.shape[0] * self.shape[1] * (2 * self.shape[2] + self._entry_points())
-        if cells > GRID_POINTS:
-            raise UsageError(
-                "grid_too_fine",
-                f"Groups, strata and time points of this step make {cells:,} counts, more than {GRID_POINTS:,}: "
-                f"give “{self.time}” a larger step in the dictionary, or group by a column with fewer values.",
-            )
+        time_counts.check_size(cells, self.time)
         return {}
 
     @property
@@ -96,8 +88,9 @@ class KaplanMeier(Task):
             cell = cell + data.levels(self.group)
 
         def count(place: npt.NDArray[np.int64], size: int, which: Floats) -> Floats:
-            sums = np.bincount(cell * size + place, weights=which, minlength=strata * groups * size)
-            return np.asarray(sums, dtype=np.float64).reshape(strata, groups, size)
+            return time_counts.count(cell, place, (strata * groups, size), which).reshape(
+                strata, groups, size
+            )
 
         happened, place = data.yes(self.event), data.grid(self.time)
         update = {
@@ -105,21 +98,20 @@ class KaplanMeier(Task):
             "censored": count(place, points, 1.0 - happened),
         }
         if self.entry:
-            late = int((data[self.entry] >= data[self.time]).sum())
-            if late:
-                raise DataError(
-                    "entry_late", f"“{self.entry}” is not before “{self.time}” in {late} rows of this table."
-                )
+            time_counts.check_entry(data, self.entry, self.time)
             update["entries"] = count(data.grid(self.entry), self._entry_points(), np.ones(len(data)))
         return update
 
     def combine(self, state: State, total: Update) -> Done:
         grid = self.spec(self.time).grid_values
         event, censored = total["events"], total["censored"]
-        risk = at_risk(event + censored, self._entered_later(total, grid))
+        later = None
+        if self.entry:
+            later = time_counts.entered_later(total["entries"], self.spec(self.entry).grid_values, grid)
+        risk = time_counts.at_risk(event + censored, later)
         there = np.flatnonzero((event + censored).sum(axis=(0, 2)) > 0)
         event, censored, risk = event[:, there], censored[:, there], risk[:, there]
-        names = self._labels(there)
+        names = time_counts.group_labels(self, self.group, there)
         sums = event.sum(axis=0), censored.sum(axis=0), risk.sum(axis=0)
         curves = {
             name: SurvivalCurve.of(grid, *counts)
@@ -145,21 +137,6 @@ class KaplanMeier(Task):
             notes=[*([] if events else [NO_EVENTS]), *self._short(curves)],
             reproduce=self._calls(),
         )
-
-    def _entered_later(self, total: Update, grid: Floats) -> Floats | None:
-        """By stratum, group and grid time: who enters at that time or later and is not yet at risk."""
-        if not self.entry:
-            return None
-        entries = total["entries"]
-        later = np.concatenate([at_risk(entries), np.zeros((*entries.shape[:2], 1))], axis=-1)
-        place = np.searchsorted(self.spec(self.entry).grid_values, grid, side="left")
-        return np.asarray(later[..., place])
-
-    def _labels(self, places: npt.NDArray[np.int64]) -> list[str]:
-        if not self.group:
-            return ["all"]
-        names = self.group_names(self.group)
-        return [f"{self.group}={names[place]}" for place in places]
 
     def _group_row(self, name: str, curve: SurvivalCurve) -> Row:
         lower, upper = curve.median_limits(self.ci)

@@ -21,15 +21,6 @@ Row = dict[str, Any]
 TOLERANCE = float(np.finfo(float).eps) ** 0.5  # as R's all.equal: 0.5 with rounding is 0.5
 
 
-def at_risk(left: Floats, entered_later: Floats | None = None) -> Floats:
-    """People at risk at each time of the last axis.
-
-    `left` counts who ends there (event or censored), `entered_later` who enters at that time or later.
-    """
-    risk: Floats = np.flip(np.cumsum(np.flip(left, -1), axis=-1), -1)
-    return risk if entered_later is None else risk - entered_later
-
-
 @dataclass(frozen=True)
 class SurvivalCurve:
     """Counts and estimates at every time at which someone of the group had the event or was censored."""

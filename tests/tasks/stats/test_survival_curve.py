@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from friendlyfl.tasks.stats.survival_curve import SurvivalCurve, at_risk, crossing
+from friendlyfl.tasks.stats.survival_curve import SurvivalCurve, crossing
+from friendlyfl.tasks.stats.time_counts import at_risk
 
 
 def curve(times, events, entries=None):
