@@ -21,6 +21,7 @@ BUILT_IN = {
     "kaplan_meier": "friendlyfl.tasks.stats.kaplan_meier:KaplanMeier",
     "logistic_regression": "friendlyfl.tasks.stats.logistic_regression:LogisticRegression",
     "chi_square": "friendlyfl.tasks.stats.chi_square:ChiSquare",
+    "roc": "friendlyfl.tasks.stats.roc:Roc",
     "competing_risks": "friendlyfl.tasks.stats.competing_risks:CompetingRisks",
     "ordinal_logistic_regression": "friendlyfl.tasks.stats.ordinal_logistic_regression:OrdinalLogisticRegression",
 }
