@@ -24,6 +24,8 @@ BUILT_IN = {
     "roc": "friendlyfl.tasks.stats.roc:Roc",
     "competing_risks": "friendlyfl.tasks.stats.competing_risks:CompetingRisks",
     "ordinal_logistic_regression": "friendlyfl.tasks.stats.ordinal_logistic_regression:OrdinalLogisticRegression",
+    "censored_regression": "friendlyfl.tasks.stats.censored_regression:CensoredRegression",
+    "weibull_regression": "friendlyfl.tasks.stats.weibull_regression:WeibullRegression",
 }
 
 
