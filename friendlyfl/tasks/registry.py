@@ -20,6 +20,7 @@ BUILT_IN = {
     "table_one": "friendlyfl.tasks.stats.table_one:TableOne",
     "kaplan_meier": "friendlyfl.tasks.stats.kaplan_meier:KaplanMeier",
     "logistic_regression": "friendlyfl.tasks.stats.logistic_regression:LogisticRegression",
+    "linear_regression": "friendlyfl.tasks.stats.linear_regression:LinearRegression",
     "chi_square": "friendlyfl.tasks.stats.chi_square:ChiSquare",
     "roc": "friendlyfl.tasks.stats.roc:Roc",
     "competing_risks": "friendlyfl.tasks.stats.competing_risks:CompetingRisks",

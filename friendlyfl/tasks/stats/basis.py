@@ -22,6 +22,9 @@ from friendlyfl.tasks.values import DataError
 ALIASED = 1e-14  # R's tolerance 1e-7, on squared lengths of centred columns
 SUSPECT = 1e-8  # a share of unexplained length that the first look cannot tell from rounding
 BLOCK = 4096  # rows; a design of 20 columns is then 640 KiB
+FLAT, VARIES = 1e-4, 0.1  # spread over size
+BLURRED = 3e-9  # spread over size of which a sum shows next to nothing
+NEAR = 1e-6  # a share of unexplained length that needs all digits
 CONSTANT = 1e-22  # spread over size, squared: the column has one value
 
 
@@ -66,6 +69,23 @@ class Basis:
         clear = share > np.finfo(float).eps
         constant = [int(place) + 1 for place in np.flatnonzero(~spread)]
         return replace(self, constant=constant, gram=gram)._over(kept[clear], share[clear])
+
+    def finer(self, info: Floats, free: Bools) -> Basis | None:
+        """The basis to begin with in finer units, if columns vary too little beside their size for what is asked.
+
+        Sums have a last bit. A column that varies by 1e-4 of its size, or less than a tenth of it where another nearly
+        depends on it, comes too near to it.
+        """
+        gram = unexplained(info, free)
+        spread = np.sqrt(np.maximum(np.diag(gram), 0.0) / info[0, 0])
+        alive = np.flatnonzero(spread > BLURRED)
+        near = pivots(gram[np.ix_(alive, alive)]).min(initial=1.0) < NEAR
+        flat = alive[spread[alive] < (VARIES if near else FLAT)]
+        if len(flat) == 0:
+            return None
+        unit = self.unit.copy()
+        unit[1 + flat] *= np.exp2(np.ceil(np.log2(spread[flat])))
+        return Basis.begin(self.centre, unit)
 
     @property
     def doubtful(self) -> bool:
