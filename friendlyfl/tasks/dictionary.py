@@ -65,7 +65,7 @@ class ColumnSpec:
     def words(self) -> str:
         """The column as an axis or a table names it: its label, else its name, and its unit."""
         label = self.label or self.name
-        return f"{label} ({self.unit})" if self.unit else label
+        return f"{label} ({self.unit})" if self.unit and self.unit.lower() not in label.lower() else label
 
     @property
     def has_grid(self) -> bool:
