@@ -64,6 +64,7 @@ class Likelihood(Task):
         "overflow": Sum,
     }
     ratio: ClassVar[str] = "Ratio"  # what exp(coefficient) is called
+    intercept: ClassVar[bool] = True  # False: the first parameter only holds its place, as in a partial likelihood
 
     predictors = Columns(
         "Predictors",
@@ -108,6 +109,22 @@ class Likelihood(Task):
     def own_pieces(self, fit: Fit, state: State) -> dict[str, Any]:
         """Further pieces of the Result: events, reproduce."""
         return {}
+
+    def said(self, robust: bool) -> dict[str, Any]:
+        """How the numbers are to be read; `robust` if a sandwich took over."""
+        return wording.conventions(str(self.values["robust"]) if robust else "none")
+
+    def tested(self, size: int) -> Bools:
+        """Marks the reported parameters that the null model does not have."""
+        return ~self.nulls(size)
+
+    def separated(self, lost: list[str], nothing_left: bool) -> str:
+        """The sentence about estimates without bound."""
+        return wording.separation(lost, nothing_left)
+
+    def left_out_notes(self, basis: Basis) -> list[str]:
+        """Why columns have no coefficient."""
+        return basis.notes(self.terms(self.predictors))
 
     def fitted(self, fit: Fit, state: State) -> State | Done:
         """What follows the fit: the Result, or a further stage."""
@@ -280,7 +297,8 @@ class Likelihood(Task):
         for place, shift in enumerate(self.shifts(), start=columns):
             matrix[place, place] = 1.0
             matrix[place, :columns] = shift * basis.middle
-        return [names[place] for place in basis.kept] + extra, matrix
+        shown = 0 if self.intercept else 1
+        return ([names[place] for place in basis.kept] + extra)[shown:], matrix[shown:]
 
     def result(self, fit: Fit, state: State, robust: Floats | None = None) -> Done:
         """The Result; `robust` is a covariance in the basis of the fit that takes over tests and limits."""
@@ -292,10 +310,10 @@ class Likelihood(Task):
         for matrix in (model, vcov):
             matrix[infinite, :] = matrix[:, infinite] = np.nan
         both = {"se": np.sqrt(np.diag(model)), "se_robust": np.sqrt(np.diag(vcov))}
-        tested = ~self.nulls(len(names))
+        tested = ~self.nulls(raw.shape[1])[raw.shape[1] - len(names) :]
         lost = [name for name, gone in zip(names, infinite & tested, strict=True) if gone] or names[:1]
         nothing_left = bool(infinite[tested].all()) if tested.any() else bool(infinite.all())
-        sentence = wording.separation(lost, nothing_left) if infinite.any() else ""
+        sentence = self.separated(lost, nothing_left) if infinite.any() else ""
         return Done(
             answer=sentence if nothing_left else "",
             coefficients=wald(names, estimates, vcov, more=None if robust is None else both),
@@ -303,11 +321,11 @@ class Likelihood(Task):
             vcov=Vcov(names, vcov.tolist()),
             statistics=self._statistics(fit, state, len(names), int(tested.sum())),
             tests=self._tests(fit, state, estimates[tested], vcov[np.ix_(tested, tested)]),
-            conventions=wording.conventions("none" if robust is None else str(self.values["robust"])),
+            conventions=self.said(robust is not None),
             figures=wording.forest(self.title, self.ratio, bool(tested.any())),
             notes=[
                 *([sentence] if sentence else []),
-                *basis.notes(self.terms(self.predictors)),
+                *self.left_out_notes(basis),
                 *self.own_notes(fit, state),
             ],
             **self.own_pieces(fit, state),
