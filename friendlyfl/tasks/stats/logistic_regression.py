@@ -19,6 +19,13 @@ from friendlyfl.tasks.stats.newton import Floats
 ALL_ALIKE = "Every patient in this analysis has the same outcome ({}), so there is nothing to explain."
 
 
+def bernoulli(outcome: Floats, eta: Floats) -> tuple[Floats, Floats, Floats]:
+    """Of yes/no outcomes with log odds eta: log-likelihood, its slope in eta, and its curvature."""
+    sign = 2.0 * outcome - 1.0  # towards the outcome that happened: then nothing cancels far out
+    wrong = expit(-sign * eta)
+    return -np.logaddexp(0.0, -sign * eta), sign * wrong, wrong * expit(sign * eta)
+
+
 class LogisticRegression(GeneralisedLinear):
     """Which factors go with a yes/no outcome? Odds ratios as if all patients were in one table."""
 
@@ -49,9 +56,7 @@ class LogisticRegression(GeneralisedLinear):
         return np.array([logit(share)])
 
     def units(self, outcome: Floats, eta: Floats) -> tuple[Floats, Floats, Floats]:
-        sign = 2.0 * outcome - 1.0  # towards the outcome that happened: then nothing cancels far out
-        wrong = expit(-sign * eta)
-        return -np.logaddexp(0.0, -sign * eta), sign * wrong, wrong * expit(sign * eta)
+        return bernoulli(outcome, eta)
 
     def deviance(self, loglik: float, moments: Mapping[str, Any]) -> float:
         return -2.0 * loglik
