@@ -22,6 +22,8 @@ BUILT_IN = {
     "logistic_regression": "friendlyfl.tasks.stats.logistic_regression:LogisticRegression",
     "linear_regression": "friendlyfl.tasks.stats.linear_regression:LinearRegression",
     "chi_square": "friendlyfl.tasks.stats.chi_square:ChiSquare",
+    "rank_test": "friendlyfl.tasks.stats.rank_test:RankTest",
+    "correlation": "friendlyfl.tasks.stats.correlation:Correlation",
     "roc": "friendlyfl.tasks.stats.roc:Roc",
     "competing_risks": "friendlyfl.tasks.stats.competing_risks:CompetingRisks",
     "ordinal_logistic_regression": "friendlyfl.tasks.stats.ordinal_logistic_regression:OrdinalLogisticRegression",
