@@ -114,10 +114,6 @@ class Likelihood(Task):
         """How the numbers are to be read; `robust` if a sandwich took over."""
         return wording.conventions(str(self.values["robust"]) if robust else "none")
 
-    def tested(self, size: int) -> Bools:
-        """Marks the reported parameters that the null model does not have."""
-        return ~self.nulls(size)
-
     def separated(self, lost: list[str], nothing_left: bool) -> str:
         """The sentence about estimates without bound."""
         return wording.separation(lost, nothing_left)
