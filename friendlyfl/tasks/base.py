@@ -100,7 +100,9 @@ class Task:
     max_rounds: ClassVar[int] = 50
     complete_cases: ClassVar[bool] = True  # False: `local` sees missing values and counts them itself
     suppressible: ClassVar[tuple[str, ...]] = ()  # Count keys whose small cells are hidden instead of refused
-    example: ClassVar[Mapping[str, Any]] = {}  # parameters for the data set `clinic`, shown in docs and run in tests
+    example: ClassVar[
+        Mapping[str, Any]
+    ] = {}  # parameters for the data set `clinic`, shown in docs and run in tests
     references: ClassVar[tuple[str, ...]] = ()  # the papers and books the method comes from, for the docs
     parameters: ClassVar[dict[str, Parameter[Any]]] = {}
 
@@ -112,8 +114,10 @@ class Task:
         for base in cls.__mro__:  # a class's own parameters come before those it inherits
             for name, value in vars(base).items():
                 seen.setdefault(name, value)
-        declared = {name: value for name, value in seen.items() if isinstance(value, Parameter)}
-        if taken := [name for name in declared if name in RESERVED]:
+        declared = {value.name: value for value in seen.values() if isinstance(value, Parameter)}
+        if taken := [
+            name for name, value in seen.items() if isinstance(value, Parameter) and name in RESERVED
+        ]:
             raise TypeError(f"{cls.__name__}: a parameter cannot be called {taken[0]}")
         cls.parameters = declared
         for stage in cls.stages:

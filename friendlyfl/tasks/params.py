@@ -324,11 +324,16 @@ class Flag(Parameter[bool]):
 
 
 class Text(Parameter[str]):
-    """A short text the task itself reads."""
+    """A short text the task itself reads. `name` is for one whose name means something else on the class."""
 
-    def __init__(self, label: str, max: int = 1000, default: str = "", help: str = "") -> None:
+    def __init__(
+        self, label: str, max: int = 1000, default: str = "", help: str = "", name: str = ""
+    ) -> None:
         super().__init__(label, help=help, default=default)
-        self.max = max
+        self.max, self.name = max, name
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = self.name or name
 
     def read(self, value: Any, dictionary: Dictionary, sites: int) -> str:
         if not isinstance(value, str):

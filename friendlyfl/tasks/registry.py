@@ -30,6 +30,8 @@ BUILT_IN = {
     "ordinal_logistic_regression": "friendlyfl.tasks.stats.ordinal_logistic_regression:OrdinalLogisticRegression",
     "censored_regression": "friendlyfl.tasks.stats.censored_regression:CensoredRegression",
     "weibull_regression": "friendlyfl.tasks.stats.weibull_regression:WeibullRegression",
+    "pca": "friendlyfl.tasks.stats.pca:Pca",
+    "kmeans": "friendlyfl.tasks.stats.kmeans:KMeans",
 }
 
 

@@ -178,3 +178,13 @@ def test_chance_is_fixed_by_plan_seat_and_round() -> None:
 
     assert draw(seed="a", site=1) == draw(seed="a", site=1)
     assert len({draw(seed=s, site=k) for s in "ab" for k in (1, 2)}) == 4
+
+
+def test_a_parameter_may_have_a_name_that_the_class_uses_otherwise() -> None:
+    class Begins(Mean):
+        """From where?"""
+
+        centres = Text("Start", name="start")
+
+    values = Begins.validate({"outcome": "age", "start": "1;2"}, DICTIONARY)
+    assert Begins(values, DICTIONARY).centres == "1;2" and Begins.parameters["start"].name == "start"
