@@ -26,6 +26,7 @@ BUILT_IN = {
     "rank_test": "friendlyfl.tasks.stats.rank_test:RankTest",
     "correlation": "friendlyfl.tasks.stats.correlation:Correlation",
     "roc": "friendlyfl.tasks.stats.roc:Roc",
+    "calibration": "friendlyfl.tasks.stats.calibration:Calibration",
     "competing_risks": "friendlyfl.tasks.stats.competing_risks:CompetingRisks",
     "ordinal_logistic_regression": "friendlyfl.tasks.stats.ordinal_logistic_regression:OrdinalLogisticRegression",
     "censored_regression": "friendlyfl.tasks.stats.censored_regression:CensoredRegression",
