@@ -22,6 +22,7 @@ BUILT_IN = {
     "logistic_regression": "friendlyfl.tasks.stats.logistic_regression:LogisticRegression",
     "linear_regression": "friendlyfl.tasks.stats.linear_regression:LinearRegression",
     "t_test": "friendlyfl.tasks.stats.t_test:TTest",
+    "anova": "friendlyfl.tasks.stats.anova:Anova",
     "chi_square": "friendlyfl.tasks.stats.chi_square:ChiSquare",
     "rank_test": "friendlyfl.tasks.stats.rank_test:RankTest",
     "correlation": "friendlyfl.tasks.stats.correlation:Correlation",

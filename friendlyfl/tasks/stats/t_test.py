@@ -60,7 +60,7 @@ class TTest(ComparesGroups):
     def _not_two(self, names: list[str]) -> str:
         if len(names) == 1:
             return f"All patients in this analysis are in one group ({names[0]}), so there is nothing to compare."
-        return f"“{self.group}” has {len(names)} groups here and a t test compares two: use anova, or narrow the cohort."
+        return f"“{self.group}” has {len(names)} groups here, a t test compares two: use anova, or narrow the cohort."
 
     def _notes(self, means: GroupMeans, names: list[str], found: bool) -> list[str]:
         alone = [name for name, n in zip(names, means.n, strict=True) if n < 2]
