@@ -230,7 +230,13 @@ def repeat(project: str | None, number: int | None, as_json: bool) -> None:
     say(f"Run {made.number} has begun. Watch it: friendlyfl run watch", as_json, actions.overview(made))
 
 
-@run.command(epilog=example("friendlyfl run results", "friendlyfl run results --run 2 --json results.json"))
+@run.command(
+    epilog=example(
+        "friendlyfl run results",
+        "friendlyfl run results --run 2 --json results.json",
+        "friendlyfl run results --pack study.zip",
+    )
+)
 @of_site
 @project_option
 @number_option
@@ -242,7 +248,15 @@ def repeat(project: str | None, number: int | None, as_json: bool) -> None:
     metavar="FILE",
     help="Write the Results as JSON to a file; '-' is the screen.",
 )
-def results(project: str | None, number: int | None, step: int | None, out: str | None) -> None:
+@click.option(
+    "--pack",
+    type=click.Path(dir_okay=False),
+    metavar="FILE.zip",
+    help="Write the publication pack: methods, tables, figures, plan and approvals, the same analysis in R and Python.",
+)
+def results(
+    project: str | None, number: int | None, step: int | None, out: str | None, pack: str | None
+) -> None:
     """Read the Result of each step."""
     from friendlyfl.cli.show import show
     from friendlyfl.controller import actions
@@ -250,6 +264,13 @@ def results(project: str | None, number: int | None, step: int | None, out: str 
 
     row = actions.find.run(the_project(project), number)
     found = [made for made in row.results.all() if step in (None, made.step)]
+    if pack:
+        from friendlyfl.controller import publications
+
+        Path(pack).write_bytes(publications.zipped(row, step))
+        tell(f"The publication pack is in {pack}.")
+        if not out:
+            return
     if out:
         text = json.dumps({str(made.step): made.result for made in found}, indent=2)
         if out == "-":

@@ -9,24 +9,9 @@ from rich.console import Console
 from rich.table import Table
 
 from friendlyfl.cli.opening import clean
-from friendlyfl.tasks.report import Result
+from friendlyfl.tasks.report import Result, columns_of
 
 ROWS = 40  # of one table; a curve has more points than a terminal wants
-FIRST = [
-    "term",
-    "variable",
-    "test",
-    "name",
-    "group",
-    "stratum",
-    "level",
-    "time",
-    "estimate",
-    "se",
-    "se_robust",
-]
-FIRST += ["statistic", "df", "p", "n", "missing", "n_risk", "n_event", "n_event_since_last", "n_censor"]
-FIRST += ["survival", "cumhaz", "ci_lower", "ci_upper", "mean", "sd", "skewness"]  # the rest as they come
 
 
 def number(value: Any) -> str:
@@ -73,8 +58,7 @@ def show(result: Result, console: Console | None = None) -> None:
 def _table(console: Console, title: str, rows: Sequence[Mapping[str, Any]]) -> None:
     if not rows:
         return
-    given = dict.fromkeys(name for row in rows for name in row)
-    names = sorted(given, key=lambda name: FIRST.index(name) if name in FIRST else len(FIRST))
+    names = columns_of(rows)
     table = Table(box=None, padding=(0, 1, 0, 0))
     for name in names:
         words = all(row.get(name) is None or isinstance(row.get(name), str) for row in rows)

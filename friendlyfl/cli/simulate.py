@@ -9,7 +9,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,6 +56,11 @@ if TYPE_CHECKING:
 )
 @click.option("--secure-sum", is_flag=True, help="Only sums over sites can be read.")
 @click.option("--json", "out", metavar="OUT", help="Write the Result to this file; - for standard output.")
+@click.option(
+    "--pack",
+    metavar="OUT.zip",
+    help="Write the publication pack: methods, tables, figures, the same analysis in R and Python.",
+)
 def simulate(
     task: str,
     sites: Sequence[str],
@@ -64,6 +69,7 @@ def simulate(
     rules: str,
     secure_sum: bool,
     out: str | None,
+    pack: str | None,
 ) -> None:
     """Run TASK over the files of several sites as if they were hospitals, in one process.
 
@@ -81,7 +87,8 @@ def simulate(
 
     parameters = read_settings(given)
     registry.find(task)
-    check_writable(out)
+    check_writable(out, "Result")
+    check_writable(pack, "publication pack")
     known = None if dictionary is None else read_dictionary(dictionary)
     frames = [read_site(path, known) for path in sites]
     columns = dictionary_for(known, frames)
@@ -104,6 +111,8 @@ def simulate(
         what = f"{type(error).__name__}: {error}"
         raise BrokenError("task_failed", f"{task} stopped with a fault of its own ({what}).") from None
     report(outcome, out)
+    if pack is not None:
+        write_pack(outcome, pack, parameters, columns, len(frames))
     if outcome.error is not None:
         raise outcome.error
 
@@ -160,14 +169,14 @@ def read_site(path: str, dictionary: Dictionary | None) -> pd.DataFrame:
     return source.frame
 
 
-def check_writable(out: str | None) -> None:
-    """Say at the start, not after the work, that the Result cannot be written."""
-    if out in (None, "-"):
+def check_writable(out: str | None, what: str) -> None:
+    """Say at the start, not after the work, that a file cannot be written."""
+    if out is None or (out == "-" and what == "Result"):
         return
     path = Path(str(out))
     if path.is_dir() or not path.absolute().parent.is_dir():
         raise UsageError(
-            "out", f"The Result cannot be written to {out}: its folder does not exist, or it is a folder."
+            "out", f"The {what} cannot be written to {out}: its folder does not exist, or it is a folder."
         )
 
 
@@ -212,3 +221,16 @@ def report(outcome: Outcome, out: str | None) -> None:
         Path(out).write_text(text, encoding="utf-8")
     except OSError as error:
         raise UsageError("out", f"The Result cannot be written to {out}: {reason(error)}.") from None
+
+
+def write_pack(
+    outcome: Outcome, pack: str, parameters: Mapping[str, str], columns: Dictionary, sites: int
+) -> None:
+    """The publication pack of a simulation."""
+    from friendlyfl.tasks.publication import Publication, Step
+
+    made = Publication([Step(outcome.result, parameters)], columns, sites, simulated=True).zipped()
+    try:
+        Path(pack).write_bytes(made)
+    except OSError as error:
+        raise UsageError("out", f"The pack cannot be written to {pack}: {reason(error)}.") from None

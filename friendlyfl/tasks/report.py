@@ -20,6 +20,19 @@ FIGURE_WORDS = ("Forest", "Curve", "Bars", "Line", "Roc", "Calibration")
 
 Row = dict[str, Any]
 
+# In the order in which people read a row; columns that are not here come after these, as they come.
+READ_FIRST = [
+    *("term", "variable", "test", "name", "group", "stratum", "level", "time", "estimate", "se", "se_robust"),
+    *("statistic", "df", "p", "n", "missing", "n_risk", "n_event", "n_event_since_last", "n_censor"),
+    *("survival", "cumhaz", "ci_lower", "ci_upper", "mean", "sd", "skewness"),
+]
+
+
+def columns_of(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The columns of a table's rows, what names a row first."""
+    given = dict.fromkeys(name for row in rows for name in row)
+    return sorted(given, key=lambda name: READ_FIRST.index(name) if name in READ_FIRST else len(READ_FIRST))
+
 
 def plain(value: Any) -> Any:
     """The value as JSON knows it: numpy becomes Python, NaN and infinity become None, tuples become lists."""
