@@ -87,7 +87,8 @@ class CompetingRisks(Task):
     def local(self, data: Table, state: State) -> Update:
         groups, types, points = self.shape
         group = data.levels(self.group) if self.group else np.zeros(len(data), dtype=np.int64)
-        ended, place = event_types.ended(data, self.event), data.grid(self.time)
+        ended = event_types.ended(data.levels(self.event), self.spec(self.event))
+        place = data.grid(self.time)
         shape = (groups * (types + 1), points)
         counts = time_counts.count(group * (types + 1) + ended, place, shape).reshape(
             groups, types + 1, points

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from friendlyfl.core.errors import UsageError
-from friendlyfl.tasks import Column, Table, Text
+from friendlyfl.tasks import Column, Text
 from friendlyfl.tasks.dictionary import ColumnSpec, Dictionary, Integers, close_names, level_text
 from friendlyfl.tasks.stats import wording
 
@@ -72,11 +72,10 @@ def censored_name(spec: ColumnSpec) -> str:
     return spec.levels[0] if spec.type == "factor" else CENSORED
 
 
-def ended(data: Table, column: str) -> Integers:
-    """How follow-up ended, row by row: 0 for censored, then the place of the type of event."""
-    spec = data.spec(column)
+def ended(codes: Integers, spec: ColumnSpec) -> Integers:
+    """How follow-up ended, from the column's codes row by row: 0 for censored, then the place of the type of event."""
     nobody_censored = spec.type != "factor" and spec.grid_values[0] > 0.0
-    return data.levels(column) + int(nobody_censored)
+    return codes + int(nobody_censored)
 
 
 def place_of(code: str, spec: ColumnSpec, title: str) -> int:
