@@ -48,6 +48,13 @@ if TYPE_CHECKING:
     help="A parameter; lists by comma: predictors=age,sex,age:sex.",
 )
 @click.option(
+    "--where",
+    default="",
+    show_default=False,
+    metavar="CRITERIA",
+    help="Inclusion criteria, such as 'age >= 18 and sex = female'; rows that do not meet them are not there.",
+)
+@click.option(
     "--rules",
     type=click.Choice(["on", "off"]),
     default="on",
@@ -66,6 +73,7 @@ def simulate(
     sites: Sequence[str],
     dictionary: str | None,
     given: Sequence[str],
+    where: str,
     rules: str,
     secure_sum: bool,
     out: str | None,
@@ -102,6 +110,7 @@ def simulate(
                 columns,
                 rules=rules,
                 secure_sum=secure_sum,
+                where=where,
                 parameters=parameters,
                 progress=progress,
             )

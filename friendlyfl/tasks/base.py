@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from friendlyfl.core.errors import UsageError
+from friendlyfl.tasks.cohort import Cohort
 from friendlyfl.tasks.dictionary import SITE, ColumnSpec, Dictionary, Floats, close_names
 from friendlyfl.tasks.params import Parameter
 from friendlyfl.tasks.terms import INTERCEPT, design_columns, site_spec
@@ -136,12 +137,14 @@ class Task:
         rules: bool = True,
         secure_sum: bool = False,
         seed: str = "",
+        cohort: Cohort | None = None,
     ) -> None:
         """`values` are validated (`validate`); `site` is 0 at the coordinator; `seed` is the plan's hash."""
         self.values = dict(values)
         self.dictionary = dictionary
         self.sites, self.site = sites, site
         self.rules, self.secure_sum, self.seed = rules, secure_sum, seed
+        self.cohort = cohort  # of which rows; the platform chooses them, a task only reads them
 
     @classmethod
     def validate(cls, given: Mapping[str, Any], dictionary: Dictionary, sites: int = 1) -> dict[str, Any]:
@@ -228,4 +231,13 @@ class EachTask(Task):
     """
 
 
-RESERVED = frozenset(dir(Task)) | {"values", "dictionary", "sites", "site", "rules", "secure_sum", "seed"}
+RESERVED = frozenset(dir(Task)) | {
+    "values",
+    "dictionary",
+    "sites",
+    "site",
+    "rules",
+    "secure_sum",
+    "seed",
+    "cohort",
+}

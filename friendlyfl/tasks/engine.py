@@ -12,7 +12,7 @@ Names that start with a dot are the platform's own: `.round` and `.stage` are no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +21,7 @@ import numpy.typing as npt
 from friendlyfl.core.errors import FriendlyError, NoAnswerError, UsageError, WireError
 from friendlyfl.tasks import disclosure, registry
 from friendlyfl.tasks.base import EachTask, Task
+from friendlyfl.tasks.cohort import Cohort
 from friendlyfl.tasks.dictionary import Dictionary
 from friendlyfl.tasks.disclosure import DROPPED, DROPPED_HIDDEN, HIDDEN, USED, Policy
 from friendlyfl.tasks.outcome import Exchange, finished
@@ -37,6 +38,8 @@ ROUND = ".round"
 DEPENDENT = (
     "There is no single answer: over all hospitals, some of the columns determine others. Leave some out."
 )
+NO_ROWS = "No row at any hospital has a value in every column that this step names."
+NOBODY = "No row at any hospital meets the inclusion criteria and has a value in every column that this step names."
 OWN = (USED, DROPPED, DROPPED_HIDDEN)
 
 
@@ -51,8 +54,12 @@ def make_task(
     rules: bool = True,
     secure_sum: bool = False,
     seed: str = "",
+    where: str | Sequence[str] = (),
 ) -> Task:
-    """The task of a step with validated parameters. `site` is this site's number in the plan, 0 at the coordinator."""
+    """The task of a step with validated parameters. `site` is this site's number in the plan, 0 at the coordinator.
+
+    `where` are inclusion criteria that must all hold: the plan's, and the step's own.
+    """
     task = registry.find(name, version) if isinstance(name, str) else name
     columns = dictionary if isinstance(dictionary, Dictionary) else Dictionary.parse(dictionary)
     if secure_sum and issubclass(task, EachTask):
@@ -60,14 +67,29 @@ def make_task(
             "each_secure", f"{task.title} needs each hospital's own numbers and cannot use secure sums."
         )
     values = task.validate(parameters, columns, sites)
-    return task(values, columns, sites=sites, site=site, rules=rules, secure_sum=secure_sum, seed=seed)
+    cohort = Cohort.of([where] if isinstance(where, str) else where, columns)
+    return task(
+        values,
+        columns,
+        sites=sites,
+        site=site,
+        rules=rules,
+        secure_sum=secure_sum,
+        seed=seed,
+        cohort=cohort,
+    )
 
 
 def open_table(task: Task, frame: pd.DataFrame) -> Table:
-    """The site's rows as the task may see them."""
-    site = max(task.site, 1)
+    """The site's rows as the task may see them: those of the cohort."""
     table = Table.build(
-        frame, task.dictionary, task.columns, site=site, sites=task.sites, complete=task.complete_cases
+        frame,
+        task.dictionary,
+        task.columns,
+        site=max(task.site, 1),
+        sites=task.sites,
+        complete=task.complete_cases,
+        cohort=task.cohort,
     )
     for name, parameter in task.parameters.items():
         if isinstance(parameter, Column) and parameter.kinds == ("yes/no",) and task.values[name]:
@@ -140,9 +162,7 @@ def combine(
         _check_names(task, update)
     own = {name: sum(float(update[name]) for update in each) for name in OWN}
     if own[USED] == 0:
-        raise NoAnswerError(
-            "no_rows", "No row at any hospital has a value in every column that this step names."
-        )
+        raise NoAnswerError("no_rows", NO_ROWS if task.cohort is None else NOBODY)
     numbers = [_numbers(update) for update in each]
     try:
         with np.errstate(all="ignore"):

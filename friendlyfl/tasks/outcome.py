@@ -65,6 +65,8 @@ def finished(
     if dropped_hidden:
         suppressed.append("the number of rows left out")
         notes.append(DROPPED_NOTE)
+    if task.cohort is not None:
+        pieces["conventions"] = {**pieces.get("conventions", {}), "cohort": task.cohort.words}
     result = Result(
         task=exchange.name,
         version=task.version,
@@ -116,14 +118,19 @@ def _privacy(task: Task, exchange: Exchange, suppressed: Sequence[str]) -> Priva
 
 def _reproduce(task: Task, exchange: Exchange, given: Mapping[str, str]) -> Reproduce:
     chosen = {name: value for name, value in task.values.items() if value not in (None, (), "")}
+    r, in_python = given.get("r", ""), given.get("python", "")
+    if task.cohort is not None:
+        chosen["where"] = task.cohort.text
+        r = r and f"d <- subset(d, {task.cohort.r}); {r}"
+        in_python = in_python and f"# d: the rows where {task.cohort.text}\n{in_python}"
     python = ", ".join(["frames", *(f"{name}={_literal(value)}" for name, value in chosen.items())])
     return Reproduce(
         plan=task.seed or None,
         dictionary=hashlib.sha256(json.dumps(task.dictionary.to_json(), sort_keys=True).encode()).hexdigest(),
         software=software(),
         seed=task.root_seed,
-        r=given.get("r", ""),
-        python=given.get("python", "") or f"friendlyfl.testing.simulate({exchange.name!r}, {python})",
+        r=r,
+        python=in_python or f"friendlyfl.testing.simulate({exchange.name!r}, {python})",
     )
 
 

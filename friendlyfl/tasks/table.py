@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from friendlyfl.core.errors import UsageError
+from friendlyfl.tasks.cohort import Cohort
 from friendlyfl.tasks.dictionary import SITE, ColumnSpec, Dictionary, Floats, Integers
 from friendlyfl.tasks.terms import INTERCEPT, DesignColumn, design_columns, site_spec, term_columns
 from friendlyfl.tasks.values import DataError, column_values, missing_column, rows_text
@@ -80,25 +81,23 @@ class Table:
         site: int = 1,
         sites: int = 1,
         complete: bool = True,
+        cohort: Cohort | None = None,
     ) -> Table:
-        """Read the named columns; DataError names the rows that do not fit the dictionary."""
+        """Read the named columns; DataError names the rows that do not fit the dictionary.
+
+        Rows outside the cohort are not there at all: neither used nor dropped.
+        """
         names = list(dict.fromkeys(name for name in columns if name != SITE))
-        values: dict[str, npt.NDArray[Any]] = {}
-        keep = np.ones(len(frame), dtype=bool)
-        for name in names:
-            spec = dictionary.spec(name)
-            if name not in frame.columns:
-                raise missing_column(name, [str(column) for column in frame.columns])
-            if frame.columns.tolist().count(name) > 1:
-                raise DataError(
-                    "column_missing", f"The table has more than one column “{name}”; keep one of them."
-                )
-            values[name] = column_values(frame[name], spec)
-            if complete:
-                keep &= ~missing(values[name])
+        wanted = dict.fromkeys([*names, *(cohort.columns if cohort else ())])
+        values = {name: _read(frame, name, dictionary) for name in wanted}
+        inside = cohort.rows(values.__getitem__) if cohort else np.ones(len(frame), dtype=bool)
+        keep = inside.copy()
+        for name in names if complete else ():
+            keep &= ~missing(values[name])
         rows = np.flatnonzero(keep).astype(np.int64)
-        kept = {name: array[rows] for name, array in values.items()}
-        return cls(kept, rows, dictionary, site=site, sites=sites, dropped=len(frame) - len(rows))
+        dropped = int(inside.sum()) - len(rows)
+        kept = {name: values[name][rows] for name in names}
+        return cls(kept, rows, dictionary, site=site, sites=sites, dropped=dropped)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -248,6 +247,16 @@ class Table:
         """People in each group of a grouping column."""
         codes = self._group_codes(column)
         return np.bincount(codes[codes >= 0])
+
+
+def _read(frame: pd.DataFrame, name: str, dictionary: Dictionary) -> npt.NDArray[Any]:
+    """One column of a site's table, in the dictionary's terms."""
+    spec = dictionary.spec(name)
+    if name not in frame.columns:
+        raise missing_column(name, [str(column) for column in frame.columns])
+    if frame.columns.tolist().count(name) > 1:
+        raise DataError("column_missing", f"The table has more than one column “{name}”; keep one of them.")
+    return column_values(frame[name], spec)
 
 
 def missing(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:

@@ -48,14 +48,23 @@ def simulate(
     secure_sum: bool = False,
     *,
     policy: Policy | None = None,
+    where: str = "",
     **parameters: Any,
 ) -> Result:
     """The Result of a task over frames, one a site. A refusal or a missing answer is a Result without numbers.
 
-    Wrong arguments and data raise UsageError with one plain sentence.
+    `where` are inclusion criteria, such as `age >= 18 and sex = female`. Wrong arguments and data raise UsageError
+    with one plain sentence.
     """
     return run(
-        task, frames, dictionary, rules=rules, secure_sum=secure_sum, policy=policy, parameters=parameters
+        task,
+        frames,
+        dictionary,
+        rules=rules,
+        secure_sum=secure_sum,
+        policy=policy,
+        where=where,
+        parameters=parameters,
     ).result
 
 
@@ -67,6 +76,7 @@ def run(
     rules: str = "on",
     secure_sum: bool = False,
     policy: Policy | None = None,
+    where: str = "",
     parameters: Mapping[str, Any],
     progress: Progress | None = None,
 ) -> Outcome:
@@ -81,7 +91,7 @@ def run(
         if not len(frame):
             raise UsageError("site_empty", f"Site {number} has no rows.")
     return _Simulation(
-        task, list(frames), dictionary_for(dictionary, frames), rules, policy, parameters
+        task, list(frames), dictionary_for(dictionary, frames), rules, policy, where, parameters
     ).play(progress)
 
 
@@ -102,6 +112,7 @@ class _Simulation:
         dictionary: Dictionary,
         rules: str,
         policy: Policy | None,
+        where: str,
         parameters: Mapping[str, Any],
     ) -> None:
         found = registry.find(task) if isinstance(task, str) else task
@@ -109,7 +120,9 @@ class _Simulation:
         self.frames = frames
         self.policy = None if rules == "off" else policy or Policy(tasks=(*registry.BUILT_IN, self.name))
         self.coordinator, *self.tasks = [
-            engine.make_task(found, None, parameters, dictionary, len(frames), site=site, rules=rules == "on")
+            engine.make_task(
+                found, None, parameters, dictionary, len(frames), site=site, rules=rules == "on", where=where
+            )
             for site in range(len(frames) + 1)
         ]
         self.exchange = Exchange(self.name, per_site=(), rules=rules)

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 
@@ -59,6 +60,16 @@ _program: Any = _Program()
 
 def sites(files: list[str]) -> list[str]:
     return [part for path in files for part in ("--site", path)]
+
+
+def test_where_chooses_rows(files: list[str]) -> None:
+    given = ["mean", *sites(files), "--set", "outcome=age", "--rules", "off", "--json", "-"]
+    code, out, _ = call(*given, "--where", "sex in (female) and age > 50")
+    rows = pd.concat([patients(40, 1), patients(30, 2)])
+    chosen = rows[(rows["sex"] == "female") & (rows["age"] > 50)]
+    assert code == 0 and json.loads(out)["n"]["used"] == len(chosen)
+    code, _, said = call(*given, "--where", "sex is female")
+    assert code == 2 and "at “is” (character 5)" in said
 
 
 def test_a_result_as_json(files: list[str], tmp_path: Path) -> None:

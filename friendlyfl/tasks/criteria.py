@@ -1,0 +1,181 @@
+"""What inclusion criteria are made of: comparisons of one column with values, joined by and, or, not.
+
+A condition tells which rows meet it, and itself in the grammar, in plain words and in R. Three values as in R: of a
+missing cell neither a comparison nor its opposite is met. Reading what a person typed is in `cohort`.
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from friendlyfl.tasks.dictionary import ColumnSpec
+
+Bools = npt.NDArray[np.bool_]
+Values = Callable[[str], npt.NDArray[Any]]  # a column as `Table` holds it: doubles, or codes of a factor
+
+COMPARE: dict[str, Callable[[Any, Any], Any]] = {
+    "=": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+IN = "in"
+NUMBER_WORDS = {"<": "below", "<=": "at most", ">": "above", ">=": "at least"}
+DATE_WORDS = {"<": "before", "<=": "on or before", ">": "after", ">=": "on or after"}
+LEVEL_WORDS = {"<": "lower than {}", "<=": "{} or lower", ">": "higher than {}", ">=": "{} or higher"}
+BARE = re.compile(r"[^\s()<>=!,;\"'≤≥≠]+")  # what needs no quotes
+KEYWORDS = ("and", "or", "not", IN)
+
+
+def bare_or_quoted(text: str) -> str:
+    """A name or a level as the grammar takes it."""
+    if BARE.fullmatch(text) and text.lower() not in KEYWORDS:
+        return text
+    return '"' + text.replace('"', '""') + '"'
+
+
+@dataclass(frozen=True)
+class Met:
+    """For each row whether a condition is met, and whether its opposite is; neither where something is missing."""
+
+    yes: Bools
+    no: Bools
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One column and one value, or with `in` several; `texts` are the values as they were written."""
+
+    spec: ColumnSpec
+    sign: str
+    values: tuple[float, ...]
+    texts: tuple[str, ...]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.spec.name,)
+
+    def met(self, values: Values) -> Met:
+        column = values(self.spec.name)
+        gone = column < 0 if column.dtype == np.int64 else np.isnan(column)
+        one_of = self.sign == IN
+        found = np.isin(column, self.values) if one_of else COMPARE[self.sign](column, self.values[0])
+        return Met(found & ~gone, ~found & ~gone)
+
+    @property
+    def text(self) -> str:
+        shown = [bare_or_quoted(text) for text in self.texts]
+        listed = f"({', '.join(shown)})" if self.sign == IN else shown[0]
+        return f"{bare_or_quoted(self.spec.name)} {self.sign} {listed}"
+
+    @property
+    def words(self) -> str:
+        name = self.spec.label or self.spec.name
+        if self.sign == IN:
+            *first, last = self.texts
+            return f"{name} is {', '.join(first)} or {last}" if first else f"{name} is {last}"
+        if self.sign in ("=", "!="):
+            return f"{name} is {'not ' if self.sign == '!=' else ''}{self._value}"
+        if self.spec.type == "factor":
+            return f"{name} is {LEVEL_WORDS[self.sign].format(self._value)}"
+        return (
+            f"{name} is {(DATE_WORDS if self.spec.type == 'date' else NUMBER_WORDS)[self.sign]} {self._value}"
+        )
+
+    @property
+    def _value(self) -> str:
+        unit = f" {self.spec.unit}" if self.spec.unit and self.spec.is_number else ""
+        return f"{self.texts[0]}{unit}"
+
+    @property
+    def r(self) -> str:
+        name = (
+            self.spec.name
+            if re.fullmatch(r"(?:[A-Za-z]|\.(?!\d))[\w.]*", self.spec.name)
+            else f"`{self.spec.name}`"
+        )
+        shown = [self._r_value(text) for text in self.texts]
+        if self.sign == IN:
+            return f"({' | '.join(f'{name} == {value}' for value in shown)})"  # %in% would take NA for a no
+        return f"{name} {'==' if self.sign == '=' else self.sign} {shown[0]}"
+
+    def _r_value(self, text: str) -> str:
+        if self.spec.is_number:
+            return text
+        quoted = '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        return f"as.Date({quoted})" if self.spec.type == "date" else quoted
+
+
+@dataclass(frozen=True)
+class Not:
+    """The opposite of a condition."""
+
+    part: Condition
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return self.part.columns
+
+    def met(self, values: Values) -> Met:
+        found = self.part.met(values)
+        return Met(found.no, found.yes)
+
+    @property
+    def text(self) -> str:
+        return f"not {bracketed(self.part, self.part.text, Joined)}"
+
+    @property
+    def words(self) -> str:
+        return f"not ({self.part.words})"
+
+    @property
+    def r(self) -> str:
+        return f"!({self.part.r})"
+
+
+@dataclass(frozen=True)
+class Joined:
+    """Several conditions of which all must be met (`and`), or one (`or`)."""
+
+    word: str
+    parts: tuple[Condition, ...]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(name for part in self.parts for name in part.columns))
+
+    def met(self, values: Values) -> Met:
+        found = [part.met(values) for part in self.parts]
+        every, one = np.logical_and.reduce, np.logical_or.reduce
+        if self.word == "or":
+            every, one = one, every
+        return Met(every([part.yes for part in found]), one([part.no for part in found]))
+
+    @property
+    def text(self) -> str:
+        return f" {self.word} ".join(bracketed(part, part.text, Joined) for part in self.parts)
+
+    @property
+    def words(self) -> str:
+        return f" {self.word} ".join(bracketed(part, part.words, Joined) for part in self.parts)
+
+    @property
+    def r(self) -> str:
+        sign = " & " if self.word == "and" else " | "
+        return sign.join(bracketed(part, part.r, Joined) for part in self.parts)
+
+
+Condition = Comparison | Not | Joined
+
+
+def bracketed(part: Condition, text: str, kind: type) -> str:
+    return f"({text})" if isinstance(part, kind) else text
