@@ -10,7 +10,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from friendlyfl.controller import here, members, plans
+from friendlyfl.controller import here, members, plans, rows
 from friendlyfl.controller.ledger import Leaving
 from friendlyfl.controller.models import Approval, Job, LogLine, Result, Run
 from friendlyfl.controller.post import send, send_values
@@ -34,7 +34,7 @@ def log(run: Run, code: str, *, step: int = 0, round_: int = 0, detail: str = ""
 
     `detail` is for this hospital's own eyes; lines with `send=False` stay here altogether.
     """
-    LogLine.objects.create(
+    line = LogLine(
         run=run,
         site=here.site(),
         at=timezone.now().timestamp(),
@@ -44,6 +44,7 @@ def log(run: Run, code: str, *, step: int = 0, round_: int = 0, detail: str = ""
         detail=detail,
         sent=run.project.coordinates or not send,
     )
+    rows.insert(line)
 
 
 # --- the coordinator's machine ---
@@ -68,7 +69,7 @@ def _invite(run: Run, command: core_run.Invite) -> None:
 
 
 def _begin(run: Run, command: core_run.Begin) -> None:
-    Job.objects.create(run=run, kind="begin", step=command.step, round=command.round)
+    rows.insert(Job(run=run, kind="begin", step=command.step, round=command.round))
 
 
 def _send_state(run: Run, command: core_run.SendState) -> None:
@@ -88,14 +89,14 @@ def _send_state(run: Run, command: core_run.SendState) -> None:
 
 def _combine(run: Run, command: core_run.Combine) -> None:
     inputs = {"state": command.state, "updates": [list(pair) for pair in command.updates]}
-    Job.objects.create(run=run, kind="combine", step=command.step, round=command.round, inputs=inputs)
+    rows.insert(Job(run=run, kind="combine", step=command.step, round=command.round, inputs=inputs))
 
 
 def _send_result(run: Run, command: core_run.SendResult) -> None:
     result = json.loads(here.home().blob(command.digest).read_bytes())
     Result.objects.create(run=run, step=command.step, result=result)
     shared = content(run).rules["share_result"]
-    made_by = Job.objects.get(run=run, kind="combine", step=command.step, round=command.round)
+    made_by = rows.get(Job, run=run, kind="combine", step=command.step, round=command.round)
     values = {
         "step": command.step,
         "last": command.last,
@@ -149,7 +150,7 @@ def _drop_jobs(run: Run, *kinds: str) -> None:
 
 
 def _prepare(run: Run, command: core_seat.Prepare) -> None:
-    Job.objects.create(run=run, kind="prepare")
+    rows.insert(Job(run=run, kind="prepare"))
 
 
 def _send_ready(run: Run, command: core_seat.SendReady) -> None:
@@ -167,12 +168,12 @@ def _send_not_ready(run: Run, command: core_seat.SendNotReady) -> None:
 
 def _compute(run: Run, command: core_seat.Compute) -> None:
     inputs = {"state": command.state}
-    Job.objects.create(run=run, kind="local", step=command.step, round=command.round, inputs=inputs)
+    rows.insert(Job(run=run, kind="local", step=command.step, round=command.round, inputs=inputs))
     log(run, "computing", step=command.step, round_=command.round)
 
 
 def _send_update(run: Run, command: core_seat.SendUpdate) -> None:
-    facts = Job.objects.get(run=run, kind="local", step=command.step, round=command.round).outcome
+    facts = rows.get(Job, run=run, kind="local", step=command.step, round=command.round).outcome
     leaving = Leaving(
         facts["what"],
         numbers=facts["numbers"],
@@ -214,7 +215,7 @@ def _to_coordinator(run: Run, type_: str, values: dict[str, Any], leaving: Leavi
 
 def approval_words(run: Run) -> str:
     """On whose word this run's numbers leave: for the ledger."""
-    approval = Approval.objects.filter(plan=run.plan, site=here.site(), approved=True).last()
+    approval = rows.first(Approval, "-pk", plan=run.plan, site=here.site(), approved=True)
     if approval is None:
         return ""
     return f"{approval.person}, {approval.at:%Y-%m-%d %H:%M} UTC, plan {run.plan.sha256[:12]}"

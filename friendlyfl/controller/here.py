@@ -4,9 +4,10 @@ import functools
 
 from django.conf import settings
 
+from friendlyfl.controller import rows
 from friendlyfl.controller.home import Home
 from friendlyfl.controller.keyring import Keyring, keyring
-from friendlyfl.controller.models import Identity
+from friendlyfl.controller.models import Identity, Policy
 
 
 def home() -> Home:
@@ -15,13 +16,18 @@ def home() -> Home:
 
 def identity() -> Identity:
     """The row of this site, fresh from the database."""
-    return Identity.get()
+    return rows.get(Identity, pk=1)
+
+
+def policy() -> Policy:
+    """This site's rules as they stand now."""
+    return rows.first(Policy, pk=1) or Policy.get()
 
 
 @functools.cache
 def site() -> str:
     """This site's uid; it never changes."""
-    return Identity.get().site
+    return identity().site
 
 
 def keys() -> Keyring:

@@ -17,10 +17,9 @@ from typing import BinaryIO
 
 from django.db import InterfaceError as DatabaseClosed
 from django.db import OperationalError, transaction
-from django.db.models import Q
 
 from friendlyfl.client.answers import InboxMessage
-from friendlyfl.controller import handlers, here, members, runs
+from friendlyfl.controller import handlers, here, members, rows, runs
 from friendlyfl.controller.handlers import EarlyPost
 from friendlyfl.controller.models import HeldPost, Project, Run, Slot
 from friendlyfl.core.errors import FriendlyError, WireError
@@ -89,9 +88,8 @@ def _take(message: InboxMessage, open_blob: Callable[[], BinaryIO]) -> None:
     content = _open(incoming, envelope, open_blob)  # 7 to 11
     faultpoint("inbox.opened")
     with transaction.atomic():  # 12
-        Slot.objects.create(
-            key=slot_of(envelope.ctx), digest=digest, sender=incoming.sender, seq=envelope.ctx.seq
-        )
+        slot = Slot(key=slot_of(envelope.ctx), digest=digest, sender=incoming.sender, seq=envelope.ctx.seq)
+        rows.insert(slot)
         handlers.handle(envelope.ctx, content, project, run)
         faultpoint("inbox.before_commit")
     faultpoint("inbox.committed")
@@ -100,7 +98,7 @@ def _take(message: InboxMessage, open_blob: Callable[[], BinaryIO]) -> None:
 def _place(envelope: Envelope) -> tuple[Project, Run | None]:
     """The project, epoch and manifest are those held here, and the sender is the one that the manifest means."""
     ctx = envelope.ctx
-    project = Project.objects.filter(uid=ctx.project).first()
+    project = rows.first(Project, without=("dictionary",), uid=ctx.project)
     if project is None:
         raise WireError("unknown_project", "A message belongs to a project that this hospital does not know.")
     if project.state == "closed" and not project.coordinates:
@@ -132,10 +130,9 @@ def _place(envelope: Envelope) -> tuple[Project, Run | None]:
 def _slot_is_free(envelope: Envelope, digest: str) -> bool:
     """False: this very envelope was taken before, and all is well."""
     ctx = envelope.ctx
-    key = slot_of(ctx)
-    near = list(Slot.objects.filter(Q(key=key) | Q(sender=ctx.sender, seq=ctx.seq)))
-    new = trust.decide_slot(next((slot.digest for slot in near if slot.key == key), None), digest)
-    if new and near:
+    held = rows.first(Slot, key=slot_of(ctx))
+    new = trust.decide_slot(held.digest if held else None, digest)
+    if new and rows.first(Slot, sender=ctx.sender, seq=ctx.seq) is not None:
         raise WireError(
             "copied_sender",
             f"{members.name_of(ctx.sender)} used one message number twice: it was restored from an old copy or "
@@ -187,7 +184,7 @@ def _hold(message: InboxMessage, state: str, code: str = "", sentence: str = "")
 def early() -> list[InboxMessage]:
     """Post that was kept unopened and may be tried again."""
     found = []
-    for row in HeldPost.objects.filter(state="early").order_by("pk"):
+    for row in rows.every(HeldPost, "pk", state="early"):
         parts = {name: unb64(row.post[name]) for name in row.post if name != "blob"}
         blob = here.home().blob(row.post["blob"]).read_bytes() if row.post["blob"] else None
         found.append(InboxMessage(position=KEPT_HERE, id=row.rs_id, sender=row.sender, blob=blob, **parts))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from friendlyfl.controller import rows
 from friendlyfl.controller.models import Departure
 from friendlyfl.wire import canonical
 
@@ -32,7 +33,7 @@ class Leaving:
 
 def write(leaving: Leaving, **facts: Any) -> Departure:
     """Append one line; call inside the transaction that queues the post."""
-    last = Departure.objects.order_by("-n").first()
+    last = rows.first(Departure, "-n")
     line = Departure(
         n=last.n + 1 if last else 1,
         at=datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -45,8 +46,7 @@ def write(leaving: Leaving, **facts: Any) -> Departure:
         **facts,
     )
     line.hash = line_hash(line)
-    line.save(force_insert=True)
-    return line
+    return rows.insert(line)
 
 
 def line_hash(line: Departure) -> str:
@@ -66,7 +66,7 @@ def breaks() -> Iterator[tuple[int, str]]:
         before, expected = line.hash, line.n + 1
 
 
-def rows() -> Iterator[dict[str, Any]]:
+def lines() -> Iterator[dict[str, Any]]:
     """The ledger as plain rows, oldest first, for files and tables."""
     for line in Departure.objects.order_by("n").iterator():
         yield {name: getattr(line, name) for name in (*HASHED, "hash")}

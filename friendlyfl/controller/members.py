@@ -5,11 +5,12 @@ The decisions are wire.trust's; this module finds the records for them and keeps
 
 import functools
 import json
+from typing import Any, NamedTuple
 
-from django.db import connection
+from django.db import transaction
 
 from friendlyfl.controller import here
-from friendlyfl.controller.models import Manifest, Peer, Project
+from friendlyfl.controller.models import Manifest, Peer, Project, Run
 from friendlyfl.core.errors import WireError
 from friendlyfl.wire import trust
 from friendlyfl.wire.keys import Card, SignedCard, check_card
@@ -29,52 +30,74 @@ def card_of(site: str) -> Card:
     """The newest standing card of a pinned site, checked against the pin."""
     if site == here.site():
         return here.keys().card
-    peer = _peer(site)
-    return _checked_card(json.dumps(peer.card), peer.fingerprint, site)
+    return _pin(site).card
 
 
 def card_sha256(site: str) -> str:
     """The hash by which a site's post names its standing card."""
-    signed = here.keys().signed_card if site == here.site() else SignedCard.from_json(_peer(site).card)
-    return signed.sha256
+    return here.keys().signed_card.sha256 if site == here.site() else _pin(site).card_sha256
 
 
-# A pin and an accepted epoch never change, so each is read once a process. What an open transaction sees may still be
-# undone and is not remembered.
-_pins: dict[str, Peer] = {}
-_epochs: dict[tuple[str, int], Manifest] = {}
+class Pin(NamedTuple):
+    """What is pinned of another site."""
+
+    fingerprint: str
+    card: Card
+    card_sha256: str
 
 
-def _peer(site: str) -> Peer:
+# A pin, an accepted epoch and a key told for a run never change, so each is read once a process.
+REMEMBERED = 1024
+_pins: dict[str, Pin] = {}
+_epochs: dict[tuple[str, int], tuple[trust.Manifest, str]] = {}
+_run_keys: dict[tuple[str, str], Card] = {}
+
+
+def _remember(known: dict[Any, Any], key: Any, value: Any) -> None:
+    """Once it is committed, never before: what an open transaction sees may still be undone."""
+    if len(known) >= REMEMBERED:
+        known.clear()
+    transaction.on_commit(lambda: known.__setitem__(key, value))
+
+
+def _pin(site: str) -> Pin:
     if site not in _pins:
         peer = Peer.objects.filter(site=site).first()
         if peer is None:
             raise WireError("unknown_sender", "A message came from a site that this hospital does not know.")
-        if connection.in_atomic_block:
-            return peer
-        _pins[site] = peer
+        signed = SignedCard.from_json(peer.card)
+        card = check_card(signed, fingerprint=peer.fingerprint, site=site)
+        found = Pin(peer.fingerprint, card, signed.sha256)
+        _remember(_pins, site, found)
+        return found
     return _pins[site]
-
-
-@functools.lru_cache(maxsize=512)
-def _checked_card(card: str, fingerprint: str, site: str) -> Card:
-    return check_card(SignedCard.from_json(json.loads(card)), fingerprint=fingerprint, site=site)
 
 
 def run_card(signed: dict, site: str, run: str) -> Card:
     """Check a run card that came in a run's first post: signed by the pinned identity, made for this run."""
     read = SignedCard.from_json(signed)
-    card = _checked_card(json.dumps(read.to_json()), fingerprint_of(site), site)
+    card = check_card(read, fingerprint=fingerprint_of(site), site=site)
     if card.use != run:
         raise WireError("card_misused", "A key that was made for another run came with this one.")
     return card
+
+
+def run_key(run: Run, site: str) -> Card | None:
+    """The card of a site's key for this run, if it has told it."""
+    if (run.uid, site) not in _run_keys:
+        if site not in run.keys:
+            return None
+        card = run_card(run.keys[site], site, run.uid)
+        _remember(_run_keys, (run.uid, site), card)
+        return card
+    return _run_keys[(run.uid, site)]
 
 
 def fingerprint_of(site: str) -> str:
     """The pinned fingerprint of a site."""
     if site == here.site():
         return here.keys().identity.fingerprint
-    return _peer(site).fingerprint
+    return _pin(site).fingerprint
 
 
 def pin(site: str, name: str, signed: SignedCard) -> Peer:
@@ -112,14 +135,17 @@ def current(project: Project) -> tuple[trust.Manifest, str]:
 
 
 def at_epoch(project: Project, epoch: int) -> tuple[trust.Manifest, str]:
-    row = _epochs.get((project.uid, epoch)) or project.manifests.filter(epoch=epoch).first()
+    """The manifest of an epoch, and its hash."""
+    if (project.uid, epoch) in _epochs:
+        return _epochs[(project.uid, epoch)]
+    row = project.manifests.filter(epoch=epoch).first()
     if row is None:
         raise WireError(
             "no_manifest", f"This hospital holds no member list number {epoch} of {project.name}."
         )
-    if not connection.in_atomic_block:
-        _epochs[(project.uid, epoch)] = row
-    return _parsed(json.dumps(row.signed), project.coordinator), row.sha256
+    found = _parsed(json.dumps(row.signed), project.coordinator), row.sha256
+    _remember(_epochs, (project.uid, epoch), found)
+    return found
 
 
 @functools.lru_cache(maxsize=256)

@@ -11,8 +11,8 @@ import secrets
 from collections.abc import Sequence
 from typing import Any
 
-from friendlyfl.controller import here, ledger, members
-from friendlyfl.controller.models import Identity, Outbox, Project, Run
+from friendlyfl.controller import here, ledger, members, rows
+from friendlyfl.controller.models import Outbox, Project, Run
 from friendlyfl.core.errors import WireError
 from friendlyfl.wire.codec import encode
 from friendlyfl.wire.keys import STANDING
@@ -48,14 +48,16 @@ def send(
 
 
 def _keep_here(project: Project, type_: str, content: bytes, run: Run | None, step: int, round_: int) -> None:
-    Outbox.objects.create(
-        msg=new_message_id(),
-        project=project,
-        run=run,
-        type=type_,
-        here=True,
-        context={"step": step, "round": round_},
-        blob=here.home().keep(content),
+    rows.insert(
+        Outbox(
+            msg=new_message_id(),
+            project=project,
+            run=run,
+            type=type_,
+            here=True,
+            context={"step": step, "round": round_},
+            blob=here.home().keep(content),
+        )
     )
 
 
@@ -74,7 +76,6 @@ def _seal_for(
     if len(content) > kind.bound:
         raise WireError("too_large", f"A {type_} of {len(content)} bytes is larger than the plan allows.")
     manifest, manifest_sha256 = members.at_epoch(project, run.epoch) if run else members.current(project)
-    sent = Outbox.objects.filter(project=project, run=run, type=type_, here=False)
     ctx = Context(
         msg=new_message_id(),
         type=type_,
@@ -85,7 +86,7 @@ def _seal_for(
         run=run.uid if run else None,
         step=step,
         round=round_,
-        part=sent.count() if kind.counts_parts else 0,
+        part=_parts_sent(project, run, type_) if kind.counts_parts else 0,
         sender=here.site(),
         card=here.keys().signed_card.sha256,
         seq=_next_seq(),
@@ -103,14 +104,16 @@ def _seal_for(
         blob.flush()
         os.fsync(blob.fileno())
     sealed = here.home().keep_file(half)
-    Outbox.objects.create(
-        msg=ctx.msg,
-        project=project,
-        run=run,
-        type=type_,
-        context={"step": step, "round": round_},
-        post=post.to_json(),
-        blob=sealed,
+    rows.insert(
+        Outbox(
+            msg=ctx.msg,
+            project=project,
+            run=run,
+            type=type_,
+            context={"step": step, "round": round_},
+            post=post.to_json(),
+            blob=sealed,
+        )
     )
     ledger.write(
         leaving,
@@ -127,20 +130,23 @@ def _seal_for(
     )
 
 
+def _parts_sent(project: Project, run: Run | None, type_: str) -> int:
+    return Outbox.objects.filter(project=project, run=run, type=type_, here=False).count()
+
+
 def _next_seq() -> int:
-    row = Identity.objects.select_for_update().get(pk=1)
+    row = here.identity()  # nobody changes it meanwhile: this transaction writes alone
     row.seq += 1
-    row.save(update_fields=["seq"])
+    rows.save(row, "seq")
     return row.seq
 
 
 def _recipient(site: str, type_: str, run: Run | None) -> Recipient:
     """The reader's newest key that this type may be sealed for: the run's own, or the standing one."""
     uses = TYPES[type_].card_uses(run.uid if run else None)
-    if run is not None and run.uid in uses and site in run.keys:
-        card = members.run_card(run.keys[site], site, run.uid)
-    elif STANDING in uses:
+    card = members.run_key(run, site) if run is not None and run.uid in uses else None
+    if card is None and STANDING in uses:
         card = members.card_of(site)
-    else:
+    if card is None:
         raise WireError("no_run_key", f"{members.name_of(site)} has not told its key for this run yet.")
     return Recipient(site, card.kid, card.enc_public)

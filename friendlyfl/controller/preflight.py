@@ -7,7 +7,7 @@ import secrets
 from typing import Any
 
 from friendlyfl.controller import here, plans
-from friendlyfl.controller.models import Policy, Project
+from friendlyfl.controller.models import Project
 from friendlyfl.controller.runner.parent import Runner
 from friendlyfl.core.errors import ConflictError
 
@@ -16,7 +16,7 @@ CHECK_SECONDS = 600.0
 
 def opening(project: Project, plan: plans.Content, *, with_data: bool) -> dict[str, Any]:
     """The description that a runner child starts from; without data for the coordinator's own jobs."""
-    policy = Policy.get()
+    policy = here.policy()
     return {
         "do": "open",
         "dictionary": plan.dictionary,

@@ -11,8 +11,8 @@ from typing import Any, Final, Literal, overload
 from django.db import transaction
 from django.utils import timezone
 
-from friendlyfl.controller import commands
-from friendlyfl.controller.models import Job, Run, RunEvent
+from friendlyfl.controller import commands, rows
+from friendlyfl.controller.models import Job, Plan, Project, Run, RunEvent
 from friendlyfl.core import run as core_run
 from friendlyfl.core import seat as core_seat
 from friendlyfl.core.faults import faultpoint
@@ -25,9 +25,6 @@ _MACHINES = {
     SEAT: (core_seat.Seat, core_seat.unpack_event),
 }
 Machine = core_run.Run | core_seat.Seat
-
-# What is large and seldom wanted (keys, plan, dictionary) is fetched only when it is looked at.
-RUNS = Run.objects.select_related("project", "plan").defer("keys", "plan__raw", "project__dictionary")
 
 _folds: dict[tuple[str, str], tuple[int, Machine]] = {}  # (run, side) -> events folded, the fold
 
@@ -46,7 +43,7 @@ def fold(run: Run, side: str) -> Machine:
 def _fold(run: Run, side: str) -> tuple[int, Machine]:
     make, unpack = _MACHINES[side]
     n, machine = _folds.get((run.uid, side), (0, make()))
-    count = RunEvent.objects.filter(run=run, side=side).count()
+    count = rows.count(RunEvent, run=run, side=side)
     if n < count:
         machine = copy.deepcopy(machine)
         # Up to the count and no further: another thread may have committed an event since.
@@ -65,13 +62,15 @@ def _remember(run_uid: str, side: str, n: int, machine: Machine) -> None:
 def feed(run_uid: str, side: str, event: Any) -> Run:
     """Take one event: journal it, carry out what follows. An event that changes nothing leaves no trace."""
     with transaction.atomic():
-        run = RUNS.get(uid=run_uid)
+        run = find(run_uid)
+        if run is None:
+            raise Run.DoesNotExist(run_uid)
         n, before = _fold(run, side)
         machine = copy.deepcopy(before)
         todo = machine.handle(event)
         if not todo and machine == before:
             return run
-        RunEvent.objects.create(run=run, side=side, n=n + 1, event=pack(event))
+        rows.insert(RunEvent(run=run, side=side, n=n + 1, event=pack(event)))
         faultpoint("journal.written")
         for command in todo:
             commands.carry_out(run, command)
@@ -85,7 +84,12 @@ def feed(run_uid: str, side: str, event: Any) -> Run:
 
 def find(run_uid: str) -> Run | None:
     """The run with this uid, if it is known here."""
-    return RUNS.filter(uid=run_uid).first()
+    # What is large and seldom wanted (keys, plan, dictionary) is fetched only when it is looked at.
+    run = rows.first(Run, without=("keys",), uid=run_uid)
+    if run is not None:
+        run.project = rows.get(Project, without=("dictionary",), pk=run.project_id)
+        run.plan = rows.get(Plan, without=("raw",), pk=run.plan_id)
+    return run
 
 
 def main_side(run: Run) -> str:
@@ -101,13 +105,14 @@ def _copy_state(run: Run, machine: Machine) -> None:
         return
     if machine.ended and run.ended_at is None:
         run.ended_at = timezone.now()
-    run.save(update_fields=["state", "step", "round", "reason", "deadline", "ended_at"])
+    rows.save(run, "state", "step", "round", "reason", "deadline", "ended_at")
 
 
 def job_done(job: Job, side: str, event: Any, outcome: dict[str, Any] | None = None) -> None:
     """A job's effect and its done mark, together. Done twice counts once: the mark is checked first."""
     with transaction.atomic():
-        changed = Job.objects.filter(pk=job.pk, state="waiting").update(state="done", outcome=outcome or {})
+        waiting = {"pk": job.pk, "state": "waiting"}
+        changed = rows.update(Job, waiting, state="done", outcome=outcome or {})
         faultpoint("job.marked")
         if changed:
             feed(job.run.uid, side, event)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import ipaddress
 import signal
@@ -146,4 +145,4 @@ def serve(listener: socket.socket) -> None:
     server = Server(uvicorn.Config(**uvicorn_options(host, port)))
     signal.signal(signal.SIGTERM, server.handle_exit)  # uvicorn raises the signal again when it has stopped
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(server.serve(sockets=[listener]))
+        server.run(sockets=[listener])

@@ -89,12 +89,12 @@ def _restore(home: Home) -> None:
         runs._folds,
         members._pins,
         members._epochs,
+        members._run_keys,
         line._standings,
         line._routers,
         beat._reported,
     ):
         memory.clear()
-    members._checked_card.cache_clear()
     members._parsed.cache_clear()
     line._noted.update(at=0.0, trouble="", standing=0.0)
     tries._tries.clear()

@@ -176,9 +176,9 @@ def lines(count: int) -> None:
 
 def test_the_chain_is_unbroken_as_written():
     lines(5)
-    assert [row["n"] for row in ledger.rows()] == [1, 2, 3, 4, 5]
+    assert [row["n"] for row in ledger.lines()] == [1, 2, 3, 4, 5]
     assert list(ledger.breaks()) == []
-    json.dumps(list(ledger.rows()))
+    json.dumps(list(ledger.lines()))
 
 
 @pytest.mark.parametrize("field", [name for name in ledger.HASHED if name not in ("n", "before")])

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db.models import QuerySet
 
 import friendlyfl.controller
-from friendlyfl.controller import actions, commands, here, ledger, runs
+from friendlyfl.controller import actions, commands, here, ledger, rows, runs
 from friendlyfl.controller.agent import deliver, work
 from friendlyfl.controller.agent.bell import Bell
 from friendlyfl.controller.models import Departure, Job, Outbox, Run, RunEvent, Slot
@@ -83,17 +82,17 @@ def test_an_event_committed_while_a_fold_is_made_is_not_taken_twice(study, monke
     """Between counting the journal and reading it another thread may commit."""
     run = study.ready()
     runs._folds.clear()
-    real = QuerySet.count
+    real = rows.count
 
-    def count_then_commit(rows: Any) -> int:
-        found = real(rows)
+    def count_then_commit(model: Any, **where: Any) -> int:
+        found = real(model, **where)
         monkeypatch.undo()
         RunEvent.objects.create(
             run=run, side="seat", n=found + 1, event=pack(core_seat.StateCame(1, 1, "d", 2.0))
         )
         return found
 
-    monkeypatch.setattr(QuerySet, "count", count_then_commit)
+    monkeypatch.setattr(rows, "count", count_then_commit)
     assert runs.fold(run, runs.SEAT).round == 0
     assert runs._folds[(run.uid, "seat")][0] == 2
     assert runs.fold(run, runs.SEAT).round == 1

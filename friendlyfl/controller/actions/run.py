@@ -219,4 +219,4 @@ def reason_words(run: Run) -> str:
 
 def export_ledger() -> tuple[list[dict[str, Any]], list[tuple[int, str]]]:
     """Every line of the ledger, and where its chain breaks (nowhere, unless somebody changed it)."""
-    return list(ledger.rows()), list(ledger.breaks())
+    return list(ledger.lines()), list(ledger.breaks())

@@ -5,7 +5,7 @@ import logging
 from typing import BinaryIO, cast
 
 from friendlyfl.client.answers import InboxMessage
-from friendlyfl.controller import actions, here, inbox, line
+from friendlyfl.controller import actions, here, inbox, line, rows
 from friendlyfl.controller.agent.bell import Bell
 from friendlyfl.controller.agent.pause import Pause
 from friendlyfl.controller.models import Identity, Project
@@ -38,7 +38,7 @@ def poll(bell: Bell, wait: int = POLL_WAIT) -> int:
     for message in page.messages:
         _take(message)
     if page.next != cursor:
-        Identity.objects.filter(pk=1).update(cursor=page.next)
+        rows.update(Identity, {"pk": 1}, cursor=page.next)
         bell.ring()
     _retry_early()
     return len(page.messages)

@@ -5,7 +5,7 @@ import logging
 from django.db import transaction
 from django.utils import timezone
 
-from friendlyfl.controller import handlers, here, line
+from friendlyfl.controller import handlers, here, line, rows
 from friendlyfl.controller.agent.bell import Bell
 from friendlyfl.controller.agent.pause import Pause
 from friendlyfl.controller.models import Outbox
@@ -33,7 +33,7 @@ def deliver(bell: Bell) -> None:
     """Empty the outbox until the bell stops."""
     pause, heard = Pause(bell), 0
     while not bell.stopping:
-        row = Outbox.objects.filter(state="waiting").order_by("id").first()
+        row = rows.first(Outbox, "id", state="waiting")
         if row is None or not (row.here or line.is_up()):
             heard = bell.wait(heard, 5.0)
             continue
@@ -57,14 +57,14 @@ def deliver_one(row: Outbox) -> None:
     with line.noting() as router:
         router.post_message(Post.from_json(row.post), blob)
     faultpoint("deliver.accepted")
-    Outbox.objects.filter(pk=row.pk).update(state="sent", sent_at=timezone.now(), trouble="")
+    rows.update(Outbox, {"pk": row.pk}, state="sent", sent_at=timezone.now(), trouble="")
 
 
 def _deliver_here(row: Outbox) -> None:
     assert row.run is not None  # a site writes to itself about its own seat in a run only
     content = here.home().blob(row.blob).read_bytes()
     with transaction.atomic():
-        Outbox.objects.filter(pk=row.pk).update(state="sent", sent_at=timezone.now())
+        rows.update(Outbox, {"pk": row.pk}, state="sent", sent_at=timezone.now())
         handlers.handle_here(row.type, row.run, row.context["step"], row.context["round"], content)
     faultpoint("deliver.here")
 
@@ -74,9 +74,9 @@ def _put_off(row: Outbox, error: FriendlyError, pause: Pause) -> None:
 
     A refusal of this very message is kept, with its reason, for a person; what follows it goes on.
     """
-    found = Outbox.objects.filter(pk=row.pk)
     if error.retryable or isinstance(error, UnreachableError) or error.code in ABOUT_THE_SITE:
-        found.update(tries=row.tries + 1, trouble=error.message)
+        rows.update(Outbox, {"pk": row.pk}, tries=row.tries + 1, trouble=error.message)
         pause.after(error)
     else:
-        found.update(state="refused", tries=row.tries + 1, trouble=f"{error.message} ({error.code})")
+        trouble = f"{error.message} ({error.code})"
+        rows.update(Outbox, {"pk": row.pk}, state="refused", tries=row.tries + 1, trouble=trouble)

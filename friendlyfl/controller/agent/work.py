@@ -11,10 +11,10 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from friendlyfl.controller import commands, here, members, preflight, runs
+from friendlyfl.controller import commands, here, members, preflight, rows, runs
 from friendlyfl.controller.agent.bell import Bell
 from friendlyfl.controller.ledger import Leaving
-from friendlyfl.controller.models import Job, Policy, Run
+from friendlyfl.controller.models import Job, Run
 from friendlyfl.controller.post import send_values
 from friendlyfl.controller.runner.parent import Cancelled, Runner
 from friendlyfl.core import run as core_run
@@ -24,34 +24,36 @@ from friendlyfl.core.troubles import TROUBLES, sentence
 
 log = logging.getLogger("friendlyfl.work")
 SIDE = {"prepare": runs.SEAT, "local": runs.SEAT, "begin": runs.RUN, "combine": runs.RUN}
-KINDS = {side: [kind for kind in SIDE if SIDE[kind] == side] for side in (runs.RUN, runs.SEAT)}
 PROGRESS_EVERY = 5.0
 WALL_SECONDS = 6 * 3600.0  # unless the site's policy says less
 
 
 def work(bell: Bell) -> None:
     """Start a worker for every side of a run that has jobs; returns when the bell stops and all have ended."""
-    workers: dict[tuple[str, str], threading.Thread] = {}
+    workers: dict[tuple[int, str], threading.Thread] = {}
     heard = 0
     while not bell.stopping:
-        for run_uid, kind in Job.objects.filter(state="waiting").values_list("run__uid", "kind").distinct():
-            place = (run_uid, SIDE[kind])
+        for job in rows.every(Job, state="waiting"):
+            place = (job.run_id, SIDE[job.kind])
             if place not in workers or not workers[place].is_alive():
-                workers[place] = threading.Thread(target=_worker, args=(bell, *place), name=f"work-{kind}")
+                workers[place] = threading.Thread(
+                    target=_worker, args=(bell, *place), name=f"work-{job.kind}"
+                )
                 workers[place].start()
         heard = bell.wait(heard, 5.0)
     for worker in workers.values():
         worker.join()
 
 
-def _worker(bell: Bell, run_uid: str, side: str) -> None:
-    run = Run.objects.select_related("project", "plan").get(uid=run_uid)
+def _worker(bell: Bell, run_id: int, side: str) -> None:
+    run = Run.objects.select_related("project", "plan").get(pk=run_id)
     opened = preflight.opening(run.project, commands.content(run), with_data=side == runs.SEAT)
-    runner = Runner(here.home().sub("work") / f"{run_uid}-{side}", opened)
+    runner = Runner(here.home().sub("work") / f"{run.uid}-{side}", opened)
     heard = 0
     try:
         while not bell.stopping:
-            job = Job.objects.filter(run=run, state="waiting", kind__in=KINDS[side]).order_by("pk").first()
+            waiting = rows.every(Job, "pk", run=run, state="waiting")
+            job = next((job for job in waiting if SIDE[job.kind] == side), None)
             if job is None:  # a run that is over has no waiting job
                 if _over(run, side):
                     break
@@ -64,7 +66,7 @@ def _worker(bell: Bell, run_uid: str, side: str) -> None:
                 log.info("run %s: the %s job was cancelled", run.number, job.kind)
             bell.ring()
     except Exception:
-        log.exception("a worker of run %s broke; it is started again", run_uid)
+        log.exception("a worker of run %s broke; it is started again", run.uid)
         time.sleep(1.0)
     finally:
         runner.close()
@@ -80,7 +82,7 @@ def _do(job: Job, runner: Runner, bell: Bell) -> None:
 
 
 def _ask(job: Job, runner: Runner, bell: Bell, **request: Any) -> dict[str, Any]:
-    seconds = float(Policy.get().limits.get("seconds", WALL_SECONDS))
+    seconds = float(here.policy().limits.get("seconds", WALL_SECONDS))
     watch = _Watch(job, bell)
     if request:
         asked = {"do": job.kind, "step": job.step, **request}
