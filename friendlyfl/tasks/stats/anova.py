@@ -1,7 +1,7 @@
 """Analysis of variance, one and two way, with Welch's test and Tukey's comparisons.
 
 Everything follows from each group's number, mean and spread (group_means); sums of squares of unbalanced groups are
-those of least_squares, studentized ranges those of scipy.
+those of least_squares, the chances of Tukey's comparisons those of studentized_range.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy import stats
 
 from friendlyfl.core.errors import UsageError
 from friendlyfl.tasks import Columns, Done, Flag
@@ -22,6 +21,7 @@ from friendlyfl.tasks.stats import wording
 from friendlyfl.tasks.stats.group_means import ComparesGroups, Floats, GroupMeans, Integers
 from friendlyfl.tasks.stats.inference import LEVEL, Row, f_test
 from friendlyfl.tasks.stats.least_squares import Frame, anova_type1, anova_type2
+from friendlyfl.tasks.stats.studentized_range import critical_range, upper_tail
 
 MOST_PAIRS = 435  # of 30 groups
 MOST_CELLS = 400  # of two groupings together
@@ -146,19 +146,18 @@ class Anova(ComparesGroups):
         """Every pair of groups, later minus earlier, with Tukey's (for unequal numbers Kramer's) p and limits."""
         levels = [self.group_names(self.groups[0])[place] for place in means.places]
         groups, df = len(levels), means.df_within
-        width = float(stats.studentized_range.ppf(LEVEL, groups, df))
+        width = critical_range(groups, df)
         rows: list[Row] = []
         for i, j in itertools.combinations(range(groups), 2):
             difference = float(means.above[j] - means.above[i])
             se = math.sqrt(means.within / df / 2.0 * float(1.0 / means.n[i] + 1.0 / means.n[j]))
-            p = float(stats.studentized_range.sf(abs(difference) / se, groups, df))
             rows.append(
                 {
                     "pair": f"{levels[j]}-{levels[i]}",
                     "diff": difference,
                     "ci_lower": difference - width * se,
                     "ci_upper": difference + width * se,
-                    "p": min(max(p, 0.0), 1.0),
+                    "p": upper_tail(abs(difference) / se, groups, df),
                 }
             )
         return rows
