@@ -17,6 +17,7 @@ GROUP = "friendlyfl.tasks"
 
 BUILT_IN = {
     "connection_check": "friendlyfl.tasks.connection_check:ConnectionCheck",
+    "feasibility": "friendlyfl.tasks.stats.feasibility:Feasibility",
     "table_one": "friendlyfl.tasks.stats.table_one:TableOne",
     "kaplan_meier": "friendlyfl.tasks.stats.kaplan_meier:KaplanMeier",
     "logistic_regression": "friendlyfl.tasks.stats.logistic_regression:LogisticRegression",
