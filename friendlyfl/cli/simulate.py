@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -121,7 +121,7 @@ def simulate(
         raise BrokenError("task_failed", f"{task} stopped with a fault of its own ({what}).") from None
     report(outcome, out)
     if pack is not None:
-        write_pack(outcome, pack, parameters, columns, len(frames))
+        write_pack(outcome, pack, Asked(parameters, where), columns, len(frames))
     if outcome.error is not None:
         raise outcome.error
 
@@ -232,13 +232,19 @@ def report(outcome: Outcome, out: str | None) -> None:
         raise UsageError("out", f"The Result cannot be written to {out}: {reason(error)}.") from None
 
 
-def write_pack(
-    outcome: Outcome, pack: str, parameters: Mapping[str, str], columns: Dictionary, sites: int
-) -> None:
+class Asked(NamedTuple):
+    """What was asked for on the command line."""
+
+    parameters: Mapping[str, str]
+    where: str
+
+
+def write_pack(outcome: Outcome, pack: str, asked: Asked, columns: Dictionary, sites: int) -> None:
     """The publication pack of a simulation."""
     from friendlyfl.tasks.publication import Publication, Step
 
-    made = Publication([Step(outcome.result, parameters)], columns, sites, simulated=True).zipped()
+    step = Step(outcome.result, asked.parameters, where=asked.where)
+    made = Publication([step], columns, sites, simulated=True).zipped()
     try:
         Path(pack).write_bytes(made)
     except OSError as error:

@@ -15,6 +15,7 @@ from friendlyfl.tasks.base import EachTask, Task
 from friendlyfl.tasks.report import Exact, Result
 
 CONVENTIONS = {
+    "cohort": "Inclusion criteria",
     "se": "Standard errors",
     "ci": "Confidence intervals",
     "ties": "Ties",

@@ -3,11 +3,13 @@
 A study takes a while to set up, so one test goes through all its stages; the stages stand below it, in their order.
 """
 
+import csv
 import os
 import re
 import signal
 import socket
 import time
+import zipfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -57,6 +59,7 @@ def test_a_study_from_nothing_to_its_end(world: World, tmp_path: Path) -> None:
     joining(world)
     a_study_by_hand(world, tmp_path)
     what_was_done_can_be_read(world)
+    the_publication_pack_of_a_run(world, tmp_path)
     a_notebook_presses_the_same_buttons(world)
     a_notebook_of_a_viewer_may_not_start_anything(world)
     a_second_start_is_one_sentence(world)
@@ -233,6 +236,26 @@ def what_was_done_can_be_read(world: World) -> None:
     assert results.json["1"]["task"] == "table_one"
     assert "had ended before" in ended.out
     one_sentence(none, 1)
+
+
+def the_publication_pack_of_a_run(world: World, tmp_path: Path) -> None:
+    """With the plan and the approvals that a hospital holds."""
+    pack, theirs = tmp_path / "study.zip", tmp_path / "theirs.zip"
+    fine(*world.first_says(["run", "results", "--pack", str(pack)]))
+    fine(*world.second_says(["run", "results", "--pack", str(theirs)]))
+    [none] = world.first_says(["run", "results", "--step", "9", "--pack", str(tmp_path / "none.zip")])
+    one_sentence(none, 1)
+    with zipfile.ZipFile(pack) as opened, zipfile.ZipFile(theirs) as other:
+        files = set(opened.namelist())
+        assert {"methods.md", "patients.csv", "result.json", "dictionary.json", "plan/plan.json"} <= files
+        assert "approved the plan" in opened.read("methods.md").decode()
+        approvals = list(csv.DictReader(opened.read("plan/approvals.csv").decode().splitlines()))
+        (remote,) = approvals  # the coordinator brings no data to this study and so has nothing to approve
+        assert (remote["hospital"], remote["decision"]) == ("Northfield", "approved")
+        assert re.fullmatch("[0-9a-f]{64}", remote["signed_message_sha256"]) and remote["key_fingerprint"]
+        seen = other.read("plan/approvals.csv").decode()
+        assert "Northfield" in seen and "St Mary" not in seen
+        assert opened.read("plan/plan.json") == other.read("plan/plan.json")
 
 
 def a_notebook_presses_the_same_buttons(world: World) -> None:

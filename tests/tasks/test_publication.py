@@ -1,4 +1,4 @@
-"""The publication pack: everything a paper needs, the same bytes every time, and nothing that a spreadsheet would run."""
+"""The publication pack: everything a paper needs, the same bytes every time, and nothing a spreadsheet would run."""
 
 import csv
 import io
@@ -172,11 +172,14 @@ def test_simulate_writes_the_pack(tmp_path):
     sites = [part for path in datasets.export("clinic", tmp_path) for part in ("--site", str(path))]
     out = tmp_path / "pack.zip"
     said = type_here(
-        "simulate", "table_one", *sites, "--set", "variables=age,sex", "--json", str(tmp_path / "o.json"),
+        "simulate", "table_one", *sites, "--set", "variables=age,sex", "--where", "age >= 60", "--json", "-",
         "--pack", str(out),
     )  # fmt: skip
     assert (said.code, said.trace) == (0, ""), said
-    assert b"--set variables=age,sex" in opened(out.read_bytes())["reproduce/simulate.sh"]
+    found = opened(out.read_bytes())
+    assert b"--set variables=age,sex" in found["reproduce/simulate.sh"]
+    assert b"--where 'age >= 60'" in found["reproduce/simulate.sh"]
+    assert b"Inclusion criteria: " in found["methods.md"]
     said = type_here("simulate", "table_one", *sites, "--set", "variables=age", "--pack", str(tmp_path))
     assert said.code == 2 and "The publication pack cannot be written" in said.err
 
