@@ -55,6 +55,12 @@ class Weights(Kind):
     words = "model parameters times the number of rows"
 
 
+class Estimate(Kind):
+    """What a fit within one hospital gives."""
+
+    words = "this hospital's own estimates and their standard errors"
+
+
 # The pieces of a Result that are a task's to fill in.
 DONE_KEYS = {
     "exact",
@@ -103,9 +109,9 @@ class Task:
     suppressible: ClassVar[tuple[str, ...]] = ()  # Count keys whose small cells are hidden instead of refused
     example: ClassVar[
         Mapping[str, Any]
-    ] = {}  # parameters for the data set `clinic`, shown in docs and run in tests
+    ] = {}  # parameters for the data `clinic`, shown in docs and run in tests
     references: ClassVar[tuple[str, ...]] = ()  # the papers and books the method comes from, for the docs
-    parameters: ClassVar[dict[str, Parameter[Any]]] = {}
+    parameters: dict[str, Parameter[Any]] = {}  # of a task that runs another one: of both
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

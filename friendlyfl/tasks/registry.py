@@ -35,6 +35,7 @@ BUILT_IN = {
     "weibull_regression": "friendlyfl.tasks.stats.weibull_regression:WeibullRegression",
     "pca": "friendlyfl.tasks.stats.pca:Pca",
     "kmeans": "friendlyfl.tasks.stats.kmeans:KMeans",
+    "meta_analysis": "friendlyfl.tasks.stats.meta_analysis:MetaAnalysis",
 }
 
 
