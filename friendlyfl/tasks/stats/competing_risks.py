@@ -119,10 +119,11 @@ class CompetingRisks(Task):
             for k in shown
             for name, of, gone, n in zip(names, events, censored, risk, strict=True)
         ]
+        tests = self._tests(events, risk, names, happened)
         return Done(
             events=float(events.sum()),
             conventions=self._conventions(),
-            tests=self._tests(events, risk, names, happened),
+            tests=tests,
             tables={
                 "groups": [
                     {
@@ -141,7 +142,10 @@ class CompetingRisks(Task):
             },
             curves=[Curve("cumulative_incidence", n, curve.points(), event) for n, event, curve in curves],
             figures=self._figures(),
-            notes=self._notes(happened, len(names)),
+            notes=[
+                *self._notes(happened, len(names)),
+                *time_counts.no_comparison("Gray's test", [*tests.values()]),
+            ],
             reproduce=self._calls(),
         )
 

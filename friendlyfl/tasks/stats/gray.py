@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from friendlyfl.tasks.stats.inference import Row, chi_square
+from friendlyfl.tasks.stats.inference import Row, chi_square, quadratic
 
 Floats = npt.NDArray[np.float64]
 
@@ -65,12 +65,5 @@ def gray(event: Floats, other: Floats, risk: Floats, rho: float = 0.0) -> tuple[
 
 def gray_test(score: Floats, covariance: Floats, event: str, groups: list[str]) -> Row:
     """The test's row; without a number where the scores' covariance is singular (a group without people at risk)."""
-    rest = score[:-1]
-    spread = covariance[:-1, :-1]
-    statistic = float("nan")
-    size = np.sqrt(np.diag(spread))
-    if len(rest) and np.isfinite(spread).all() and (size > 0).all():
-        scaled = spread / np.outer(size, size)
-        if np.linalg.matrix_rank(scaled, tol=1e-7, hermitian=True) == len(rest):
-            statistic = float(rest / size @ np.linalg.solve(scaled, rest / size))
-    return chi_square(statistic, len(rest), event=event, groups=groups)
+    statistic = quadratic(score[:-1], covariance[:-1, :-1])
+    return chi_square(statistic, len(score) - 1, event=event, groups=groups)

@@ -18,6 +18,7 @@ Floats = npt.NDArray[np.float64]
 Row = dict[str, Any]
 
 LEVEL = 0.95
+SINGULAR = 1e-10  # smallest eigenvalue of a correlation matrix below which a test of all of it has no answer
 
 
 def two_sided(statistic: float, df: float | None = None) -> float:
@@ -82,6 +83,17 @@ def wald(
             row[name] = float(values[j]) if math.isfinite(values[j]) else None
         rows.append(row)
     return rows
+
+
+def quadratic(values: Floats, covariance: Floats) -> float:
+    """The squared distance of values from 0 in their own covariance; NaN where that is singular."""
+    scale = np.sqrt(np.diag(covariance))
+    if not (len(values) and np.isfinite(covariance).all() and (scale > 0).all()):
+        return math.nan
+    scaled, z = covariance / np.outer(scale, scale), values / scale
+    if np.linalg.matrix_rank(scaled, tol=SINGULAR, hermitian=True) < len(values):
+        return math.nan
+    return float(z @ np.linalg.solve(scaled, z))
 
 
 def wald_test(estimates: Floats, vcov: Floats) -> Row:

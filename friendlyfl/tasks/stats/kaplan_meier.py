@@ -134,7 +134,11 @@ class KaplanMeier(Task):
             },
             curves=[Curve("survival", name, curve.points(self.ci)) for name, curve in curves.items()],
             figures=self._figures(),
-            notes=[*([] if events else [NO_EVENTS]), *self._short(curves)],
+            notes=[
+                *([] if events else [NO_EVENTS]),
+                *time_counts.no_comparison("The log-rank test", [*tests.values()] if events else []),
+                *self._short(curves),
+            ],
             reproduce=self._calls(),
         )
 

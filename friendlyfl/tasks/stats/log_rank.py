@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from friendlyfl.tasks.stats.inference import Row, chi_square
+from friendlyfl.tasks.stats.inference import Row, chi_square, quadratic
 
 Floats = npt.NDArray[np.float64]
 
@@ -35,11 +35,7 @@ class LogRank:
         rest = part[1:]
         if len(rest) == 0:
             return chi_square(float("nan"), 0, **named)
-        difference = (self.observed - self.expected)[rest]
-        try:
-            statistic = float(difference @ np.linalg.solve(self.variance[np.ix_(rest, rest)], difference))
-        except np.linalg.LinAlgError:
-            statistic = float("nan")
+        statistic = quadratic((self.observed - self.expected)[rest], self.variance[np.ix_(rest, rest)])
         return chi_square(statistic, len(rest), **named)
 
 
@@ -54,7 +50,7 @@ def log_rank(event: Floats, risk: Floats, rho: float = 0.0) -> LogRank:
         n = n_group.sum(axis=0)
         weight = np.ones(len(there))
         if rho != 0.0:
-            before = np.concatenate([[1.0], np.cumprod(1.0 - d / n)[:-1]])
+            before = np.append(1.0, np.cumprod(1.0 - d / n))[: len(there)]
             weight = before**rho
         share = n_group / n
         observed += d_group @ weight

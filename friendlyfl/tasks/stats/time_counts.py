@@ -5,6 +5,9 @@ What does not live here: the estimates (survival_curve, incidence_curve) and wha
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -62,3 +65,12 @@ def group_labels(task: Task, group: str | None, places: Integers) -> list[str]:
         return ["all"]
     names = task.group_names(group)
     return [f"{group}={names[place]}" for place in places]
+
+
+def no_comparison(test: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A sentence where a test of several groups has no number."""
+    if all(row["statistic"] is not None for row in rows):
+        return []
+    return [
+        f"{test} has no answer: some groups were not at risk together with others when an event happened."
+    ]

@@ -135,6 +135,25 @@ def test_strata_are_compared_within():
     assert test["statistic"] == pytest.approx(u**2 / v, rel=1e-10) and test["df"] == 1
 
 
+def test_a_stratum_without_event_says_nothing():
+    quiet = pd.DataFrame(
+        {"time": [3, 9, 4], "status": 0, "x": ["Maintained", "Maintained", "Nonmaintained"], "s": 1}
+    )
+    both = pd.concat([AML.assign(s=0), quiet])
+    for rho in (0, 1):
+        with_it = curves([both], group="x", strata="s", rho=rho).tests["logrank"]
+        assert with_it == curves([AML], group="x", rho=rho).tests["logrank"]
+
+
+def test_groups_that_are_never_at_risk_together():
+    apart = pd.DataFrame(
+        {"time": [1, 1, 2, 9, 9, 8], "status": [0, 0, 0, 1, 1, 1], "x": ["a", "a", "b", "b", "c", "c"]}
+    )
+    alone = curves([apart.assign(x=np.where(apart.x == "c", "b", apart.x))], group="x")
+    assert alone.tests["logrank"]["statistic"] is None and "The log-rank test has no answer" in alone.notes[0]
+    assert curves([apart], group="x").notes == []  # a has no expected events and takes no part, as in R
+
+
 def test_entry_times():
     """Late entry against the definition: at risk when entry < t ≤ time."""
     rng = np.random.default_rng(3)
