@@ -21,6 +21,7 @@ BUILT_IN = {
     "table_one": "friendlyfl.tasks.stats.table_one:TableOne",
     "kaplan_meier": "friendlyfl.tasks.stats.kaplan_meier:KaplanMeier",
     "logistic_regression": "friendlyfl.tasks.stats.logistic_regression:LogisticRegression",
+    "cox": "friendlyfl.tasks.stats.cox:Cox",
     "linear_regression": "friendlyfl.tasks.stats.linear_regression:LinearRegression",
     "t_test": "friendlyfl.tasks.stats.t_test:TTest",
     "anova": "friendlyfl.tasks.stats.anova:Anova",
