@@ -7,6 +7,7 @@ in `cli.simulate`.
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -196,8 +197,8 @@ class _Simulation:
             raise _at(site, error) from None
 
     def _finished(self, result: Result) -> Outcome:
-        crossed = codec.decode(codec.encode(result.to_json()), limit=limits.STATE_BYTES)
-        result = Result.from_json(crossed)
+        said = json.dumps(result.to_json(), allow_nan=False)  # as a runner says it
+        result = Result.from_json(json.loads(said))
         reason = next(iter(result.notes), "There is no finite answer.")
         return Outcome(result, None if is_answer(result) else NoAnswerError("no_answer", reason), self.sent)
 

@@ -229,6 +229,11 @@ def test_one_group_has_no_test():
     assert curves([AML]).tests == {} and list(groups(curves([AML]))) == ["all"]
 
 
+def test_a_curve_of_thousands_of_times():
+    long = pd.DataFrame({"time": np.arange(1, 9001), "status": np.arange(9000) % 2})
+    assert len(curves([long]).curves[0].points) == 9000
+
+
 def test_a_grid_too_fine_is_a_sentence():
     dictionary = {
         "time": {"type": "number", "range": [0, 4000], "step": 0.001},
