@@ -99,7 +99,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Figure:
-    """Words, not a drawing. `table` or `curve` names what it draws.
+    """Words, not a drawing. `table` or `curve` names what it draws, `column` which of the table's numbers.
 
     `axis` says in words what is measured along it: “Odds ratio” of a Forest, “Time to death (days)” of a Curve. With
     `ratio` the estimates are logarithms: what is drawn is their exp, on a logarithmic axis.
@@ -112,6 +112,7 @@ class Figure:
     curve: str | None = None
     axis: str = ""
     ratio: bool = False
+    column: str | None = None
 
     def __post_init__(self) -> None:
         if self.word not in FIGURE_WORDS:

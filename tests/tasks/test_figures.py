@@ -234,9 +234,9 @@ def test_an_interval_can_come_from_a_standard_error():
 
 def test_an_interval_far_out_leaves_the_others_readable():
     marks = [mark(term("a", 0.3, 0.1), True, Names()), mark(term("b", 2.0, 100.0), True, Names())]
-    low, high, at = limits(marks, True)
+    low, high, at = limits(marks, True, 1.0)
     assert low > 0.01 and high < 1000 and 1 in at and len(at) <= 8
-    assert limits([mark(term("a", 500.0, 1.0), True, Names())], True)[2]
+    assert limits([mark(term("a", 500.0, 1.0), True, Names())], True, 1.0)[2]
 
 
 @pytest.mark.parametrize(
@@ -275,6 +275,7 @@ def test_names_come_from_the_dictionary():
     }
     assert {name: names.term(name) for name in said} == said
     groups = {"sex=male": "male", "diabetes=1": "Diabetes: 1", ".site=2": "Hospital 2", "all": "All patients"}
+    groups |= {"sex=male, diabetes=1": "male, Diabetes: 1"}
     assert {name: names.group(name) for name in groups} == groups
     odd = Names(
         Dictionary.parse({"a:b": {"type": "factor", "levels": ["x", "y:z"]}, "c": {"type": "number"}})

@@ -23,6 +23,7 @@ SERIES, HEADING = ("group", "column", "set"), "variable"
 BESIDE = ("ci_lower", "ci_upper", "se", "p", "df", "statistic", "expected", "missing", "sd", "cluster")
 ALL = "all"
 HIDDEN = "not shown"
+ALONE = "All patients"
 LABEL, RIGHT, HIGHEST = 58.0, 24.0, 235.0  # millimetres
 
 
@@ -34,6 +35,7 @@ class Cell:
     category: str
     series: str
     value: float | None
+    share: float | None = None  # of its group, where the table says so
 
 
 class Bars:
@@ -57,7 +59,7 @@ class Bars:
         columns = list(dict.fromkeys(name for row in table for name in row))
         words = [c for c in columns if any(isinstance(row.get(c), str) for row in table)]
         numbers = [c for c in columns if c not in words and c not in BESIDE]
-        key = next((name for name in VALUES if name in columns), None)
+        key = self.figure.column or next((name for name in VALUES if name in columns), None)
         values = [key] if key else [c for c in numbers if any(is_number(row.get(c)) for row in table)]
         labels = [
             c for c in columns if c not in values and c in (*words, "cluster", "component", "bin", "level")
@@ -75,14 +77,19 @@ class Bars:
         return [
             Cell(
                 self.names.column(str(row.get(heading))) if heading else "",
-                ", ".join(self.names.any(str(row[c])) for c in rest if row.get(c) is not None)
-                or lettering.DASH,
+                ", ".join(self._label(c, row[c]) for c in rest if row.get(c) is not None) or ALONE,
                 self.names.group(str(row.get(by))) if by else (value if len(values) > 1 else ""),
                 self._shown(row.get(value)),
+                row["row_share"] if is_number(row.get("row_share")) else None,
             )
             for row in table
             for value in values
         ]
+
+    def _label(self, column: str, value: Any) -> str:
+        if is_number(value):
+            return f"{column.capitalize()} {lettering.tick(value)}"
+        return self.names.any(value) if value else ALONE
 
     def _shown(self, value: Any) -> float | None:
         if not is_number(value) or (self.people and not self.smallest.allows(value)):
@@ -119,10 +126,11 @@ class Bars:
         text = lettering.count(cell.value)
         whole = [c.value for c in self.cells if (c.heading, c.series) == (cell.heading, cell.series)]
         total = sum(value for value in whole if value is not None)
-        exclusive = bool(cell.heading or cell.series)  # levels of a variable are; conditions may overlap
-        if not exclusive or len(whole) < 2 or None in whole or not total:
-            return text
-        return f"{text} ({100 * cell.value / total:.0f}%)"
+        levels = (
+            cell.heading and len(whole) > 1 and None not in whole and total
+        )  # of a variable: they do not overlap
+        share = cell.value / total if levels else cell.share
+        return text if share is None else f"{text} ({100 * share:.0f}%)"
 
     # The page.
 

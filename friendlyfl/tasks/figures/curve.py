@@ -117,7 +117,7 @@ class Curve:
         if self.measure == "survival" and is_number((tests.get("logrank") or {}).get("p")):
             return f"Log-rank test: {lettering.p_equals(tests['logrank']['p'])}"
         gray = {name.removeprefix("gray_"): test for name, test in tests.items() if name.startswith("gray_")}
-        found = {event: test for event, test in gray.items() if is_number(test.get("p"))}
+        found = {self._event(name): test for name, test in gray.items() if is_number(test.get("p"))}
         if self.measure == "cif" and found:
             each = [
                 f"{event + ', ' if len(found) > 1 else ''}{lettering.p_equals(test['p'])}"
@@ -125,6 +125,11 @@ class Curve:
             ]
             return f"Gray’s test: {'; '.join(each)}"
         return ""
+
+    def _event(self, name: str) -> str:
+        """The event that a test is about; R counts them."""
+        place = int(name) - 1 if name.isdigit() else -1
+        return self.events[place] if name not in self.events and 0 <= place < len(self.events) else name
 
     # The page.
 

@@ -54,6 +54,9 @@ class Forest:
             for row in rows
             if not (terms and (row.get("term") in NOT_DRAWN or "|" in str(row.get("term"))))
         ]
+        # A mean has no value at which nothing is going on; a difference and a ratio have.
+        means = bool(rows) and lettering.first_of(rows[0], ESTIMATES) == "mean"
+        self.nothing = None if means else 1.0 if figure.ratio else 0.0
         level = result.conventions.get("level", 0.95)
         self.interval = f"{float(level) * 100:g}% CI" if is_number(level) else "95% CI"
         self.axis = figure.axis or ("Ratio" if figure.ratio else "Estimate")
@@ -137,7 +140,7 @@ class Forest:
         return sheet
 
     def _axis(self, axes: Any, body: float) -> None:
-        low, high, ticks = limits(self.marks, self.figure.ratio)
+        low, high, ticks = limits(self.marks, self.figure.ratio, self.nothing)
         self._limits = low, high
         if self.figure.ratio:
             axes.set_xscale("log")
@@ -149,9 +152,8 @@ class Forest:
         axes.minorticks_off()
         axes.spines["left"].set_visible(False)
         axes.set_xlabel(self.axis + (" (log scale)" if self.figure.ratio else ""))
-        axes.axvline(
-            1.0 if self.figure.ratio else 0.0, color=MUTED, linewidth=0.6, linestyle=(0, (3, 2)), zorder=0
-        )
+        if self.nothing is not None:
+            axes.axvline(self.nothing, color=MUTED, linewidth=0.6, linestyle=(0, (3, 2)), zorder=0)
         axes.patch.set_visible(False)
 
     def _mark(self, axes: Any, m: Mark, y: float) -> None:
@@ -207,10 +209,11 @@ def _exp(value: float) -> float:
     return math.exp(min(max(value, -300.0), 300.0))
 
 
-def limits(marks: Sequence[Mark], ratio: bool) -> tuple[float, float, list[float]]:
+def limits(marks: Sequence[Mark], ratio: bool, nothing: float | None) -> tuple[float, float, list[float]]:
     """Where the axis begins and ends, and its ticks; intervals far out do not flatten all others."""
     drawn = [m for m in marks if m.estimate is not None and m.lower is not None and m.upper is not None]
-    points = [m.estimate for m in drawn if m.estimate is not None] + [1.0 if ratio else 0.0]
+    points = [m.estimate for m in drawn if m.estimate is not None] + ([] if nothing is None else [nothing])
+    points = points or [0.0]
     low = min([*points, *(m.lower for m in drawn if m.lower is not None)])
     high = max([*points, *(m.upper for m in drawn if m.upper is not None)])
     if not ratio:

@@ -6,6 +6,7 @@ Pure text. Where it stands on the page, and how wide it is, is decided in `sheet
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeGuard
 
@@ -80,6 +81,8 @@ class Names:
         """A group as R names it: `sex=male` is “male”, `diabetes=1` “Diabetes: 1”, `.site=2` “Hospital 2”."""
         if name in self._groups:
             return self._groups[name]
+        if len(parts := re.split(r"[,:] ?(?=[^,:=]+=)", name)) > 1:  # of several columns: `sex=male, nyha=II`
+            return ", ".join(map(self.group, parts))
         column, sign, value = name.partition("=")
         if sign and column == SITE:
             return f"{HOSPITAL} {value}"

@@ -100,7 +100,13 @@ class ChiSquare(Task):
             conventions=self._conventions(table),
             statistics={"cramers_v": contingency.cramers_v(table)},
             tests=self._tests(cells, table, notes),
-            tables={"cells": self._cells(table, names[1], names[2])},
+            tables={
+                "cells": self._cells(
+                    table,
+                    [f"{self.row}={name}" for name in names[1]],
+                    [f"{self.column}={name}" for name in names[2]],
+                )
+            },
             figures=self._figures(),
             notes=notes,
             reproduce=self._calls(table),

@@ -150,7 +150,8 @@ class RankTest(Task):
 
     def _figures(self) -> list[Figure]:
         text = f"Mean rank of “{self.outcome}” in each group of “{self.group}”: higher means larger values."
-        return [Figure("Bars", f"{self.outcome} by {self.group}", text, table="groups", axis="Mean rank")]
+        title = f"{self.outcome} by {self.group}"
+        return [Figure("Bars", title, text, table="groups", axis="Mean rank", column="mean_rank")]
 
     def _calls(self, groups: int) -> dict[str, str]:
         """The same test of one table in R and in Python."""
