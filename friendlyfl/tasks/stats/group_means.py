@@ -18,6 +18,7 @@ from friendlyfl.core.errors import UsageError
 from friendlyfl.tasks import Column, Count, Done, Sum, Table, Task
 from friendlyfl.tasks.base import Kind, State, Update
 from friendlyfl.tasks.dictionary import GRID_POINTS
+from friendlyfl.tasks.stats import wording
 from friendlyfl.tasks.stats.inference import LEVEL, Row, critical
 from friendlyfl.tasks.stats.moments import unit_near
 
@@ -25,6 +26,7 @@ Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
 ALIKE = 1e-14  # spread over size: what is left are the last digits of equal numbers
+FAR_OUT = (1e-140, 1e140)  # squares of what lies beyond are no numbers any more
 BLURRED = 1e-9  # a mean square of which a sum's last bit would be seen
 FINER = 2.0**-25  # so that such a sum has digits enough, and no square overflows
 LOOKS = 6
@@ -177,8 +179,15 @@ class ComparesGroups(Task):
         if blurred.any() and state["looks"] < LOOKS:
             finer = np.where(blurred, unit * FINER, unit)
             return {**state, "unit": finer, "looks": state["looks"] + 1}
+        root = unit * np.sqrt(mean_square)  # the distance that is typical of a group
+        largest = float(root.max())
+        if largest == 0.0 and state["size"] == 0.0:
+            return Done(answer=wording.ALL_ZERO)
+        if largest > 0.0 and not FAR_OUT[0] < largest < FAR_OUT[1]:
+            return Done(answer=wording.UNIT_TOO_FAR)
         squares = unit**2 * np.maximum(total["second"] - total["first"] ** 2 / n, 0.0)
-        squares[(squares <= (ALIKE * state["size"]) ** 2 * n) | (counts <= 1)] = 0.0
+        alike = np.sqrt(squares / n) <= ALIKE * np.maximum(root, state["size"])
+        squares[alike | (counts <= 1)] = 0.0
         places = np.flatnonzero(counts > 0)
         base = float(state["centre"][places[0]])
         above = ((state["centre"] - base) + unit * total["first"] / n)[places]

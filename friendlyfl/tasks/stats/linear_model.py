@@ -29,6 +29,7 @@ BLURRED = 1e-9  # a sum of squares of which the ring's last bit would be seen
 FINER = 2.0**-25  # so that such a sum has digits enough, and no square overflows
 CANCELLED = 1e-14  # a share of a sum of squares that is no more than rounding
 PERFECT = 1e-14  # residuals over outcome: what is left are the last digits of the numbers themselves
+FAR_OUT = (1e-140, 1e140)  # squares of what lies beyond are no numbers any more
 ALONE = 1e-10  # of 1 - leverage: a row that nothing else speaks about
 
 ALL_ALIKE = "The outcome is the same for every patient in this analysis, so there is nothing to explain."
@@ -178,8 +179,12 @@ class LinearModel(Task):
         if basis.share is None:
             if before < BLURRED and again and state["unit"] > PERFECT * state["size"]:
                 return {**state, "unit": state["unit"] * FINER}
-            if before * state["unit"] ** 2 <= (PERFECT * state["size"]) ** 2 * gram[0, 0]:
-                return Done(answer=ALL_ALIKE)
+            spread = math.sqrt(before / gram[0, 0]) * state["unit"]
+            if spread <= PERFECT * state["size"]:
+                return Done(answer=ALL_ALIKE if state["size"] > 0 else wording.ALL_ZERO)
+            if not FAR_OUT[0] < spread < FAR_OUT[1]:
+                return Done(answer=wording.UNIT_TOO_FAR)
+            state["size"] = max(state["size"], spread)
             finer = basis.finer(gram, free)
             if finer is not None and again:
                 return {**state, "basis": finer.to_state()}
@@ -210,7 +215,7 @@ class LinearModel(Task):
         return {**state, "stage": "robust"}
 
     def perfect(self, state: State) -> bool:
-        return bool(state["rss"] * state["unit"] ** 2 <= (PERFECT * state["size"]) ** 2 * state["gram"][0, 0])
+        return bool(math.sqrt(state["rss"] / state["gram"][0, 0]) * state["unit"] <= PERFECT * state["size"])
 
     def stuck(self, state: State) -> str:
         return wording.no_convergence(self.max_rounds, None)

@@ -13,6 +13,13 @@ from friendlyfl.tasks.report import Figure
 
 NO_ROWS = "No row has a value in every column of this step, so there is nothing to analyse."
 NO_NULL = "Even a model without predictors has no finite answer: the outcome is the same for every patient."
+UNIT_TOO_FAR = (
+    "The outcome's values are too large or too close to 0 for sums of squares: choose another unit for it."
+)
+ALL_ZERO = (
+    "The outcome is the same for every patient in this analysis: 0, or so close to 0 that it cannot be told from it. "
+    "If it should vary, choose another unit for it."
+)
 EVENTS_PER_TERM = 10
 
 

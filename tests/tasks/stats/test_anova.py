@@ -240,7 +240,8 @@ def test_groups_that_are_too_few_too_small_or_too_many():
 
 
 def test_an_outcome_that_does_not_vary_within_groups_is_a_sentence():
-    for y in (5.1, 0.0, TABLE.b.astype(float) / 3):
+    assert "same for every patient" in str(played(spread(TABLE.assign(y=0.0), 4), "b").error)
+    for y in (5.1, TABLE.b.astype(float) / 3):
         for groups in ("b", "a,b"):
             result = fit(spread(TABLE.assign(y=y), 3), groups)
             assert "does not vary within" in result.notes[0]
@@ -260,6 +261,16 @@ def test_small_cells_are_refused():
     table = TABLE.assign(a=np.where(TABLE.index < 3, "q", "p"))
     result = simulate(Anova, [table, TABLE], DICTIONARY, outcome="y", groups="a,c")
     assert {row["rule"] for row in result.privacy.refused} == {"cell"} and not result.tables
+
+
+def test_an_outcome_in_a_unit_out_of_reach_is_a_sentence():
+    for factor in (1e200, 1e-200):
+        outcome = played(spread(TABLE.assign(y=TABLE.y * factor), 3), "b")
+        assert outcome.error is not None and "unit" in str(outcome.error)
+    whole = fit([TABLE], "b").tests["anova"]["statistic"]
+    for factor in (1e-30, 1e100):
+        result = fit(spread(TABLE.assign(y=TABLE.y * factor), 3), "b")
+        assert result.tests["anova"]["statistic"] == pytest.approx(whole, rel=1e-9)
 
 
 def test_what_every_task_must_keep():

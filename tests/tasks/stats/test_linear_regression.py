@@ -37,6 +37,25 @@ NORRIS = (
 CTRL = [4.17, 5.58, 5.18, 6.11, 4.50, 4.61, 5.17, 4.53, 5.33, 5.14]
 TRT = [4.81, 4.17, 4.41, 3.59, 5.87, 3.83, 6.03, 4.89, 4.32, 4.69]
 
+# Hand et al. (1993), set 285, `anorexia` in R's MASS: weights in lb before and after each therapy, and what R prints
+# for its example(anorexia), glm(Postwt ~ Prewt + Treat + offset(Prewt)).
+ANOREXIA = {
+    "CBT": "80.5 82.2 84.9 85.6 81.5 81.4 82.6 81.9 79.9 76.4 88.7 103.6 94.9 98.4 76.3 93.4 81.0 73.4 80.5 82.1 85.0 "
+    "96.7 89.2 95.3 81.3 82.4 76.5 72.5 70.0 90.9 80.4 71.3 83.3 85.4 83.0 81.6 87.7 89.1 84.2 83.9 86.4 82.7 76.5 "
+    "75.7 80.2 82.6 87.8 100.4 83.3 85.2 79.7 83.6 84.5 84.6 80.8 96.2 87.4 86.7",
+    "Cont": "80.7 80.2 89.4 80.1 91.8 86.4 74.0 86.3 78.1 76.1 88.3 78.1 87.3 75.1 75.1 86.7 80.6 73.5 78.4 84.6 77.6 "
+    "77.4 88.7 79.5 81.3 89.6 78.1 81.4 70.5 81.8 77.3 77.3 85.2 84.2 86.0 75.4 84.1 79.5 79.7 73.0 85.5 88.3 84.4 "
+    "84.7 79.6 81.4 77.5 81.2 72.3 88.2 89.0 78.8",
+    "FT": "83.8 95.2 83.3 94.3 86.0 91.5 82.5 91.9 86.7 100.3 79.6 76.7 76.9 76.8 94.2 101.6 73.4 94.9 80.5 75.2 81.6 "
+    "77.8 82.1 95.5 77.6 90.7 83.5 92.5 89.9 93.8 86.0 91.7 87.3 98.0",
+}
+ANOREXIA_COEFFICIENTS = {
+    "(Intercept)": (49.7711, 13.3910, 3.717, 0.000410),
+    "Prewt": (-0.5655, 0.1612, -3.509, 0.000803),
+    "TreatCont": (-4.0971, 1.8935, -2.164, 0.033999),
+    "TreatFT": (4.5631, 2.1333, 2.139, 0.036035),
+}
+
 DICTIONARY = {
     "age": {"type": "integer", "range": [0, 120]},
     "crp": {"type": "number", "range": [0, 600], "step": 0.1},
@@ -158,6 +177,41 @@ def test_plant_growth_as_r_prints_it():
     assert table_["group"]["statistic"] == pytest.approx(1.4191, abs=5e-5)
     assert table_["Residuals"]["sum_sq"] == pytest.approx(8.7292, abs=1e-4)
     assert table_["Residuals"]["df"] == 18
+
+
+@pytest.mark.parametrize("sites", [2, 9])
+def test_the_anorexia_trial_as_r_prints_it(sites):
+    rows = [
+        (treat, *pair)
+        for treat, text in ANOREXIA.items()
+        for pair in np.array(text.split(), dtype=float).reshape(-1, 2)
+    ]
+    table = pd.DataFrame(rows, columns=["Treat", "Prewt", "Postwt"])
+    dictionary = {**numbers(["Prewt", "Postwt"]), "Treat": {"type": "factor", "levels": list(ANOREXIA)}}
+    result = fit(spread(table, sites), ["Prewt", "Treat"], "Postwt", dictionary, offset="Prewt")
+    assert [row["term"] for row in result.coefficients] == list(ANOREXIA_COEFFICIENTS)
+    for row in result.coefficients:
+        estimate, se, statistic, p = ANOREXIA_COEFFICIENTS[row["term"]]
+        assert row["estimate"] == pytest.approx(estimate, abs=5.1e-5) and row["se"] == pytest.approx(
+            se, abs=5.1e-5
+        )
+        assert row["statistic"] == pytest.approx(statistic, abs=5.1e-4) and row["p"] == pytest.approx(
+            p, abs=5.1e-7
+        )
+    got = result.statistics
+    assert got["dispersion"] == pytest.approx(48.69504, abs=5.1e-6)
+    assert got["null_deviance"] == pytest.approx(4525.4, abs=0.051) and got["df_null"] == 71
+    assert got["deviance"] == pytest.approx(3311.3, abs=0.051) and got["df_residual"] == 68
+    assert got["aic"] == pytest.approx(489.97, abs=5.1e-3)
+    # The same with Postwt - Prewt as outcome, by summary(lm).
+    assert got["sigma"] == pytest.approx(6.978, abs=5.1e-4)
+    assert got["r2"] == pytest.approx(0.2683, abs=5.1e-5) and got["adj_r2"] == pytest.approx(
+        0.236, abs=5.1e-4
+    )
+    assert result.tests["f"]["statistic"] == pytest.approx(8.311, abs=5.1e-4)
+    assert result.tests["f"]["p"] == pytest.approx(8.725e-05, rel=1e-4)
+    means = {row["level"]: row["mean"] for row in result.tables["adjusted_means"]}
+    assert means["FT"] - means["CBT"] == pytest.approx(4.5631, abs=5.1e-5)
 
 
 def test_everything_a_linear_model_reports():
@@ -462,6 +516,29 @@ def test_an_outcome_that_never_changes_is_a_sentence():
     for value in (0.0, 5.1, 1e9 / 3):
         outcome = played(spread(TABLE.assign(y=value), 3))
         assert outcome.error is not None and "same for every patient" in str(outcome.error)
+
+
+def test_an_outcome_in_a_unit_out_of_reach_is_a_sentence():
+    for factor in (1e200, 1e-200, 1e300):
+        outcome = played(spread(TABLE.assign(y=TABLE.y * factor), 3), ["age"])
+        assert outcome.error is not None and "unit" in str(outcome.error)
+    for factor in (1e-30, 1e30, 1e100):
+        assert_close(
+            fit(spread(TABLE.assign(y=TABLE.y * factor), 3)), fit([TABLE.assign(y=TABLE.y * factor)]), 1e-8
+        )
+
+
+def test_an_outcome_among_the_predictors_or_taken_off_is_a_sentence():
+    assert "exactly" in str(played(spread(TABLE, 2), ["y", "age"]).error)
+    assert "same for every patient" in str(played(spread(TABLE, 2), ["age"], offset="y").error)
+
+
+def test_a_factor_with_one_level_explains_nothing():
+    one = {**DICTIONARY, "stage": {"type": "factor", "levels": ["I"]}}
+    for frames, term in ((spread(TABLE.assign(stage="I"), 2), "stage"), ([TABLE], ".site")):
+        result = fit(frames, ["age", term], dictionary=one if term == "stage" else DICTIONARY)
+        assert [row["term"] for row in result.coefficients] == ["(Intercept)", "age"]
+        assert [row["term"] for row in result.tables["anova_type1"]] == ["age", "Residuals"]
 
 
 def test_weights_that_are_all_zero_are_a_sentence():

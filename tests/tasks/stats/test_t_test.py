@@ -177,7 +177,8 @@ def test_a_group_of_one_has_students_test_only():
 
 
 def test_an_outcome_that_does_not_vary_is_a_sentence():
-    for y in (5.1, 0.0, np.where(TABLE.sex == "m", 1 / 3, 1e9 / 7)):
+    assert "same for every patient" in str(played(spread(TABLE.assign(y=0.0), 4)).error)
+    for y in (5.1, np.where(TABLE.sex == "m", 1 / 3, 1e9 / 7)):
         result = fit(spread(TABLE.assign(y=y), 4))
         assert result.tests["welch_t"]["p"] is None and "does not vary" in " ".join(result.notes)
         assert [row["sd"] for row in result.tables["groups"]] == [0, 0]
@@ -187,6 +188,16 @@ def test_small_groups_are_refused():
     table = TABLE.assign(sex=np.where(TABLE.index < 3, "m", "f"))
     result = simulate(TTest, [table, TABLE], DICTIONARY, outcome="y", group="sex")
     assert [row["rule"] for row in result.privacy.refused] == ["cell"] and not result.tests
+
+
+def test_an_outcome_in_a_unit_out_of_reach_is_a_sentence():
+    for factor in (1e200, 1e-200):
+        outcome = played(spread(TABLE.assign(y=TABLE.y * factor), 3))
+        assert outcome.error is not None and "unit" in str(outcome.error)
+    whole = fit([TABLE]).tests["student_t"]["statistic"]
+    for factor in (1e-30, 1e100):
+        result = fit(spread(TABLE.assign(y=TABLE.y * factor), 3))
+        assert result.tests["student_t"]["statistic"] == pytest.approx(whole, rel=1e-9)
 
 
 def test_what_every_task_must_keep():
