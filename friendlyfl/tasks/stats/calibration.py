@@ -313,12 +313,12 @@ class Calibration(Task):
         if self.predicted.startswith(FIXED):
             model = FixedModel.parse(self.predicted, self.dictionary)
             r = model.written(
-                wording.r_name,
+                lambda name: self._grade(name, wording.r_name(name), "as.numeric(as.character({}))"),
                 lambda name, level: f"({wording.r_name(name)} == {wording.quoted(level)})",
                 self.dictionary,
             )
             python = model.written(
-                lambda name: f"d[{name!r}]",
+                lambda name: self._grade(name, f"d[{name!r}]", "{}.astype(float)"),
                 lambda name, level: f"(d[{name!r}] == {level!r})",
                 self.dictionary,
             )
@@ -337,3 +337,7 @@ class Calibration(Task):
             "sm.GLM(y, sm.add_constant(lp), sm.families.Binomial()).fit(); "
             "((p - y) ** 2).mean(), y.sum() / p.sum()",
         }
+
+    def _grade(self, name: str, written: str, as_number: str) -> str:
+        """A column of numbers, or a factor of numbers read as such."""
+        return as_number.format(written) if self.spec(name).type == "factor" else written

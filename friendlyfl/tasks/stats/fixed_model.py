@@ -14,10 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from friendlyfl.core.errors import UsageError
-from friendlyfl.tasks.dictionary import Dictionary, close_names
+from friendlyfl.tasks.dictionary import ColumnSpec, Dictionary, close_names
 from friendlyfl.tasks.params import Parameter
 from friendlyfl.tasks.table import Table
 from friendlyfl.tasks.terms import DesignColumn, design_columns, factors_of
+from friendlyfl.tasks.values import number_of
 
 Floats = npt.NDArray[np.float64]
 
@@ -29,7 +30,7 @@ _TERM = re.compile(
     rf"|(?P<before>{_NAME})(?:\s*\*\s*(?P<times>{_NUMBER}))?)\s*"
 )
 
-Part = tuple[str, int | None]  # a column, and the code of the level that counts; None for a number
+Part = tuple[str, int | None]  # a column, and the code of the level that counts; None for a number or a grade
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,16 @@ class FixedModel:
         for number, parts in self.terms:
             product = np.full(len(data), number)
             for name, code in parts:
-                product = product * (data[name] if code is None else data[name] == code)
+                spec, values = data.spec(name), data[name]
                 if code is not None:
+                    product = product * (values == code)
+                elif spec.type == "factor":
+                    product = (
+                        product * np.array([float(level) for level in spec.levels])[values.astype(np.int64)]
+                    )
+                else:
+                    product = product * values
+                if spec.type == "factor":
                     data.record.designs.add((name,))  # levels are held to the rules of a design
             total += product
         return total
@@ -98,7 +107,7 @@ def _parts(name: str, dictionary: Dictionary) -> tuple[Part, ...]:
 
 
 def _part(text: str, dictionary: Dictionary) -> list[Part]:
-    if text in dictionary and dictionary[text].is_number:
+    if text in dictionary and (dictionary[text].is_number or _is_grade(dictionary[text])):
         return [(text, None)]
     for column, spec in dictionary.items():
         if spec.type == "factor" and text.startswith(column) and text[len(column) :] in spec.levels:
@@ -110,6 +119,11 @@ def _part(text: str, dictionary: Dictionary) -> list[Part]:
     raise UsageError(
         "fixed_model", f"the dictionary has no term “{text}”.{close_names(text, known)}".rstrip(".")
     )
+
+
+def _is_grade(spec: ColumnSpec) -> bool:
+    """Whether a factor's levels are numbers, as of a grade from 1 to 5: its own name then means that number."""
+    return spec.type == "factor" and all(number_of(level) is not None for level in spec.levels)
 
 
 def _nameable(dictionary: Dictionary) -> list[DesignColumn]:

@@ -53,13 +53,22 @@ class Roc(Task):
 
     outcome = Column("Outcome", kinds=["yes/no"], help="1, or the second level of a factor, is a case")
     markers = Columns(
-        "Scores", kinds=["number"], help="One curve for each; they are compared in the same patients"
+        "Scores",
+        kinds=["number", "factor"],
+        help="Numbers or ordered factors: one curve for each, compared in the same patients",
     )
     direction = Choice("Direction", ["higher", "lower"], help="Which values of the scores mean a case")
 
     # Values of all scores stand one after the other, each score from its own place on.
 
     def start(self) -> State:
+        for spec in map(self.spec, self.markers):
+            if spec.type == "factor" and not spec.ordered:
+                raise UsageError(
+                    "not_ordered",
+                    f"“{spec.name}” is a factor and the dictionary does not say that its levels are in order: a score "
+                    "is a number or an ordered factor.",
+                )
         if self.places[-1] > POINTS:
             raise UsageError(
                 "grid_too_fine",
@@ -75,6 +84,8 @@ class Roc(Task):
     def on_grid(self, marker: str) -> bool:
         """Whether each value is counted; otherwise the declared range is cut into bins."""
         spec = self.spec(marker)
+        if spec.type == "factor":
+            return True
         if spec.listed:
             return len(spec.listed) <= FINEST
         if spec.low is None or spec.high is None:
@@ -84,9 +95,14 @@ class Roc(Task):
         return spec.step is not None and (spec.high - spec.low) / spec.step < FINEST
 
     def _size(self, marker: str) -> int:
-        return self.spec(marker).grid_size if self.on_grid(marker) else BINS
+        if not self.on_grid(marker):
+            return BINS
+        spec = self.spec(marker)
+        return len(spec.levels) if spec.type == "factor" else spec.grid_size
 
     def _index(self, data: Table, marker: str) -> npt.NDArray[np.int64]:
+        if self.spec(marker).type == "factor":
+            return np.asarray(data.levels(marker))
         if self.on_grid(marker):
             return np.asarray(data.grid(marker))
         low, width = self._bins(marker)
@@ -97,12 +113,16 @@ class Roc(Task):
         assert spec.low is not None and spec.high is not None
         return spec.low, (spec.high - spec.low) / BINS or 1.0
 
-    def _thresholds(self, marker: str) -> Floats:
+    def _thresholds(self, marker: str) -> list[Any]:
+        """What each place stands for: a value of the grid, a level, or the edge that all of a bin has reached."""
+        spec = self.spec(marker)
+        if spec.type == "factor":
+            return list(spec.levels)
         if self.on_grid(marker):
-            return self.spec(marker).grid_values
+            return list(spec.grid_values.tolist())
         low, width = self._bins(marker)
-        first = 0 if self.sign > 0 else 1  # the edge that all of a bin has reached
-        return np.asarray(low + width * np.arange(first, BINS + first))
+        first = 0 if self.sign > 0 else 1
+        return [low + width * place for place in range(first, BINS + first)]
 
     @property
     def sign(self) -> int:

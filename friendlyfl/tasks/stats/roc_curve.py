@@ -55,15 +55,15 @@ class RocCurve:
             float(self.controls @ (self.under_cases - auc) ** 2),
         )
 
-    def points(self, values: Floats) -> list[dict[str, Any]]:
+    def points(self, values: Sequence[Any]) -> list[dict[str, Any]]:
         """Sensitivity and specificity of calling a case whoever reaches a value, from nobody to everybody."""
         there = np.flatnonzero(self.cases + self.controls)[:: -self.sign]
         sensitivity = np.cumsum(self.cases[there]) / self.cases.sum()
         specificity = 1.0 - np.cumsum(self.controls[there]) / self.controls.sum()
-        ends = [{"threshold": None, "sensitivity": 0.0, "specificity": 1.0}]
+        ends: list[dict[str, Any]] = [{"threshold": None, "sensitivity": 0.0, "specificity": 1.0}]
         return ends + [
-            {"threshold": float(value), "sensitivity": float(a), "specificity": float(b)}
-            for value, a, b in zip(values[there], sensitivity, specificity, strict=True)
+            {"threshold": values[place], "sensitivity": float(a), "specificity": float(b)}
+            for place, a, b in zip(there, sensitivity, specificity, strict=True)
         ]
 
 

@@ -205,6 +205,13 @@ def test_how_a_model_is_written(text, constant, terms):
     assert model.constant == constant and list(model.terms) == terms
 
 
+def test_a_factor_of_numbers_means_its_numbers(whole):
+    dictionary = {**DICTIONARY, "wfns": {"type": "ordered", "levels": ["1", "2", "3", "4", "5"]}}
+    result = calibrate(spread(TABLE, 3), MODEL, dictionary)
+    assert column(result, "estimate") == pytest.approx(column(whole, "estimate"), rel=1e-9)
+    assert "as.numeric(as.character(wfns))" in result.reproduce.r
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

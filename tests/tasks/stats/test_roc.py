@@ -151,6 +151,20 @@ def test_a_factor_as_outcome():
     assert areas_of(roc(spread(table, 2), dictionary=dictionary)) == pytest.approx(areas_of(roc([TABLE])))
 
 
+def test_an_ordered_factor_as_score():
+    names = np.array(["none", "some", "a lot", "all", "more", "most", "full"])
+    table = TABLE.assign(d=names[TABLE.b])
+    dictionary = {**DICTIONARY, "d": {"type": "ordered", "levels": names.tolist()}}
+    result = roc(spread(table, 3), ["d", "b"], dictionary=dictionary)
+    assert areas_of(result)[0].tolist() == areas_of(result)[1].tolist()
+    assert (
+        result.curves[0].points[1]["threshold"] == "full"
+        and result.curves[0].points[-1]["threshold"] == "none"
+    )
+    with pytest.raises(UsageError, match="ordered factor"):
+        roc([table], ["d"], dictionary={**DICTIONARY, "d": {"type": "factor", "levels": names.tolist()}})
+
+
 @pytest.fixture(scope="module")
 def whole():
     return roc([TABLE])
