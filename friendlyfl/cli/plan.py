@@ -69,6 +69,33 @@ def dictionary(project: str | None, path: str | None, as_json: bool) -> None:
     )
 
 
+@plan.command(
+    epilog=example(
+        "friendlyfl plan cohort --where 'age >= 18 and sex = female'",
+        "friendlyfl plan cohort --where ''",
+    )
+)
+@of_site
+@project_option
+@click.option("--where", default=None, metavar="CRITERIA", help="Inclusion criteria; '' for all patients.")
+@json_option
+def cohort(project: str | None, where: str | None, as_json: bool) -> None:
+    """Show or set which patients the plan is about.
+
+    Columns of the data dictionary are compared by = != < <= > >= in, joined by and, or, not and brackets. A patient
+    whose value is missing never matches.
+    """
+    from friendlyfl.controller import actions
+
+    row = the_project(project)
+    if where is not None:
+        actions.set_cohort(me(), row, where)
+    if as_json:
+        show_json({"cohort": row.cohort})
+    else:
+        click.echo(row.cohort or "All patients.")
+
+
 def _range(bounds: list[Any] | None) -> str:
     return "" if not bounds else f"{_number(bounds[0])} to {_number(bounds[1])}"
 
@@ -90,14 +117,21 @@ def _number(value: Any) -> str:
     "--set", "pairs", multiple=True, metavar="NAME=VALUE", help="A parameter of the task; lists with commas."
 )
 @click.option("--title", default="", show_default=False, help="What to call this step.")
-def add(task: str, project: str | None, pairs: tuple[str, ...], title: str) -> None:
+@click.option(
+    "--where",
+    default="",
+    show_default=False,
+    metavar="CRITERIA",
+    help="Only patients who also meet these inclusion criteria.",
+)
+def add(task: str, project: str | None, pairs: tuple[str, ...], title: str, where: str) -> None:
     """Add a step at the end of the draft.
 
     TASK is a kind of analysis: friendlyfl tasks
     """
     from friendlyfl.controller import actions
 
-    step = actions.add_step(me(), the_project(project), task, parameters(pairs), title=title)
+    step = actions.add_step(me(), the_project(project), task, parameters(pairs), title=title, cohort=where)
     click.echo(f"Step {step.seq}: {step.title}. Next: friendlyfl plan propose")
 
 
@@ -109,16 +143,24 @@ def draft(project: str | None, as_json: bool) -> None:
     """List the steps as drafted, proposed or not."""
     row = the_project(project)
     steps = [
-        {"step": step.seq, "task": f"{step.task} {step.version}", "title": step.title, "set": step.parameters}
+        {
+            "step": step.seq,
+            "task": f"{step.task} {step.version}",
+            "title": step.title,
+            "set": step.parameters,
+            "where": step.cohort,
+        }
         for step in row.steps.all()
     ]
     if as_json:
         show_json(steps)
         return
-    shown = [[step["step"], step["task"], step["title"], _chosen(step["set"])] for step in steps]
+    shown = [
+        [step["step"], step["task"], step["title"], _chosen(step["set"]), step["where"]] for step in steps
+    ]
     table(
         f"Draft of {row.name}",
-        ["step", "task", "title", "parameters"],
+        ["step", "task", "title", "parameters", "only where"],
         shown,
         "No step yet. See which there are: friendlyfl tasks. Then: friendlyfl plan add TASK --set NAME=VALUE",
     )
@@ -146,17 +188,18 @@ def _step(project: str | None, number: int) -> Any:
 @of_site
 @click.argument("number", type=int)
 @project_option
-@click.option(
-    "--set", "pairs", multiple=True, required=True, metavar="NAME=VALUE", help="A parameter; others stay."
-)
-def change(number: int, project: str | None, pairs: tuple[str, ...]) -> None:
-    """Choose other parameters for a step.
+@click.option("--set", "pairs", multiple=True, metavar="NAME=VALUE", help="A parameter; others stay.")
+@click.option("--where", default=None, metavar="CRITERIA", help="Its own inclusion criteria; '' for none.")
+def change(number: int, project: str | None, pairs: tuple[str, ...], where: str | None) -> None:
+    """Choose other parameters or criteria for a step.
 
     NUMBER is the step's place in the draft: friendlyfl plan draft
     """
     from friendlyfl.controller import actions
 
-    actions.change_step(me(), _step(project, number), parameters(pairs))
+    if not pairs and where is None:
+        raise click.UsageError("Say what to change: --set NAME=VALUE or --where CRITERIA.")
+    actions.change_step(me(), _step(project, number), parameters(pairs), cohort=where)
     click.echo(f"Step {number} is changed. Propose the plan again: friendlyfl plan propose")
 
 

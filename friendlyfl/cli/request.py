@@ -7,6 +7,8 @@ from friendlyfl.controller import actions, here, members, plans
 from friendlyfl.controller.models import Peer, Plan, Project
 from friendlyfl.core.errors import FriendlyError
 from friendlyfl.tasks import engine
+from friendlyfl.tasks.cohort import Cohort
+from friendlyfl.tasks.dictionary import Dictionary
 
 KINDS = {
     "Count": "numbers of people",
@@ -18,6 +20,7 @@ KINDS = {
 
 def describe_request(project: Project, plan: Plan) -> dict[str, Any]:
     content = plans.read(bytes(plan.raw))
+    dictionary = Dictionary.parse(content.dictionary)
     peer = Peer.objects.filter(site=project.coordinator).first()
     steps = []
     for step in content.steps:
@@ -26,17 +29,24 @@ def describe_request(project: Project, plan: Plan) -> dict[str, Any]:
             "title": step.title,
             "task": f"{step.task} {step.version}",
             "parameters": step.parameters,
+            "cohort": _patients(step.cohort, dictionary),
             "leaves": [],
             "at_most": 0,
         }
         try:
             task = engine.make_task(
-                step.task, step.version, step.parameters, content.dictionary, len(content.seats)
+                step.task,
+                step.version,
+                step.parameters,
+                dictionary,
+                len(content.seats),
+                where=step.criteria,
             )
         except FriendlyError as error:
             entry["problem"] = error.message
         else:
-            entry["columns"] = list(task.columns)
+            reads = (*task.columns, *(task.cohort.columns if task.cohort else ()))
+            entry["columns"] = list(dict.fromkeys(reads))
             entry["leaves"] = [f"{name}: {_kind(kind)}" for name, kind in task.sends.items()]
             entry["at_most"] = task.max_rounds
         steps.append(entry)
@@ -47,6 +57,7 @@ def describe_request(project: Project, plan: Plan) -> dict[str, Any]:
         "verified_by": peer.verified_by if peer else "",
         "hospitals": len(content.seats),
         "plan": plan.sha256,
+        "cohort": _patients(content.cohort, dictionary),
         "steps": steps,
         "rules": content.rules,
         "who_reads": f"{members.name_of(project.coordinator)} will receive this hospital's own totals",
@@ -54,6 +65,12 @@ def describe_request(project: Project, plan: Plan) -> dict[str, Any]:
         "policy": actions.policy(),
         "ours": project.coordinator == here.site(),
     }
+
+
+def _patients(text: str, dictionary: Dictionary) -> dict[str, str]:
+    """Inclusion criteria as they stand in the plan, and in words."""
+    cohort = Cohort.read(text, dictionary)
+    return {"text": text, "words": cohort.words if cohort else ""}
 
 
 def _kind(kind: Any) -> str:
@@ -67,6 +84,7 @@ def show_request(seen: dict[str, Any]) -> None:
     tell(f"{seen['project']}: asked by {asks}, of {seen['hospitals']} hospitals. Plan {seen['plan'][:12]}.")
     if seen["purpose"]:
         tell(seen["purpose"])
+    tell(f"Patients: {'only where ' if seen['cohort']['text'] else 'all'}{seen['cohort']['words']}.")
     for step in seen["steps"]:
         chosen = ", ".join(
             f"{name}={text_of(value)}"
@@ -74,6 +92,8 @@ def show_request(seen: dict[str, Any]) -> None:
             if value not in (None, "", [])
         )
         tell(f"\nStep {step['seq']}: {step['title']} ({step['task']})\n  {chosen}")
+        if step["cohort"]["text"]:
+            tell(f"  Of these patients only where {step['cohort']['words']}.")
         if "problem" in step:
             tell(f"  {step['problem']}")
             continue

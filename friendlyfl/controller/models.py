@@ -77,6 +77,7 @@ class Project(models.Model):
     state = models.CharField(max_length=16, default="open")  # new, joining, open, closed
     epoch = models.IntegerField(default=0)
     dictionary = models.JSONField(default=dict)  # the coordinator's draft
+    cohort = models.TextField(blank=True, default="")  # and its inclusion criteria
     rules = models.JSONField(default=dict)
     dataset = models.ForeignKey(
         Dataset, null=True, on_delete=models.SET_NULL
@@ -97,6 +98,7 @@ class Step(models.Model):
     version = models.CharField(max_length=20)
     title = models.CharField(max_length=100)
     parameters = models.JSONField(default=dict)
+    cohort = models.TextField(blank=True, default="")  # narrower than the plan's
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["project", "seq"], name="step_place")]

@@ -1,7 +1,8 @@
 """The plan: what a project's sites approve, as exact bytes with a hash. Made here, read here, nowhere else.
 
 A plan names its seats (the sites that contribute data, in order: their numbers 1, 2, 3 in Results), the data
-dictionary, the steps, and the rules of the run. It travels sealed; only its hash is known to the Routing Server.
+dictionary, the inclusion criteria, the steps, and the rules of the run. It travels sealed; only its hash is known to
+the Routing Server.
 """
 
 import json
@@ -11,6 +12,7 @@ from typing import Any
 from friendlyfl.controller import reading
 from friendlyfl.core.errors import UsageError, WireError
 from friendlyfl.core.limits import NAME, RING_SITES, TEXT_BYTES
+from friendlyfl.tasks.cohort import Cohort
 from friendlyfl.tasks.dictionary import Dictionary
 from friendlyfl.wire import canonical
 from friendlyfl.wire.fields import is_uid
@@ -28,7 +30,13 @@ RULES: dict[str, Any] = {
     "coordinator_data": False,  # the coordinator has a seat of its own
 }
 DEADLINES = ("prepare_deadline", "round_deadline")
-STEP_KEYS = {"seq", "task", "version", "title", "parameters"}
+STEP_KEYS = {
+    "seq",
+    "task",
+    "version",
+    "title",
+    "parameters",
+}  # and `cohort`, where a step has criteria of its own
 PLAN_KEYS = {"v", "project", "name", "purpose", "seats", "dictionary", "steps", "rules", "cohort"}
 
 
@@ -39,6 +47,8 @@ class PlanStep:
     version: str
     title: str
     parameters: dict[str, Any]
+    cohort: str = ""
+    criteria: tuple[str, ...] = ()  # the plan's and the step's own: both must hold
 
 
 @dataclass(frozen=True)
@@ -50,6 +60,7 @@ class Content:
     purpose: str
     seats: tuple[str, ...]
     dictionary: dict[str, Any]
+    cohort: str
     steps: tuple[PlanStep, ...]
     rules: dict[str, Any]
     sha256: str
@@ -72,6 +83,7 @@ def write(
     dictionary: dict[str, Any],
     steps: list[dict[str, Any]],
     rules: dict[str, Any],
+    cohort: str = "",
 ) -> bytes:
     """Return the bytes of a plan. Their hash is `read(...).sha256`."""
     plan = {
@@ -81,9 +93,11 @@ def write(
         "purpose": purpose,
         "seats": seats,
         "dictionary": dictionary,
-        "steps": steps,
+        "steps": [
+            {name: value for name, value in step.items() if name != "cohort" or value} for step in steps
+        ],
         "rules": {**RULES, **rules},
-        "cohort": "",
+        "cohort": cohort,
     }
     raw = json.dumps(plan, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
     if len(raw) > TEXT_BYTES:
@@ -102,11 +116,14 @@ def read(raw: bytes) -> Content:
         if set(plan) != PLAN_KEYS or plan["v"] != 1 or set(plan["rules"]) != set(RULES):
             raise ValueError("keys")
         _check_texts(plan)
-        steps = tuple(PlanStep(**_step(step, seq)) for seq, step in enumerate(plan["steps"], start=1))
+        dictionary = Dictionary.parse(plan["dictionary"])
+        Cohort.read(plan["cohort"], dictionary)
+        steps = tuple(
+            _step(step, seq, plan["cohort"], dictionary) for seq, step in enumerate(plan["steps"], start=1)
+        )
         seats = _seats(plan["seats"])
         if not steps or type(plan["v"]) is not int:
             raise ValueError("a plan needs a step")
-        Dictionary.parse(plan["dictionary"])
         rules = _rules(plan["rules"], len(seats))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, UsageError) as error:
         raise WireError("bad_plan", "A plan came that this version cannot read. Nothing was done.") from error
@@ -116,6 +133,7 @@ def read(raw: bytes) -> Content:
         purpose=plan["purpose"],
         seats=seats,
         dictionary=plan["dictionary"],
+        cohort=plan["cohort"],
         steps=steps,
         rules=rules,
         sha256=canonical.digest("plan", raw),
@@ -129,9 +147,9 @@ def is_purpose(text: str) -> bool:
 
 def _check_texts(plan: dict[str, Any]) -> None:
     """Every text of a plan is shown to people who decide by it, so none may hide or turn around what it says."""
-    if not is_uid(plan["project"]) or plan["cohort"] != "":
+    if not is_uid(plan["project"]):
         raise ValueError("project")
-    if not isinstance(plan["name"], str) or not isinstance(plan["purpose"], str):
+    if any(not isinstance(plan[key], str) for key in ("name", "purpose", "cohort")):
         raise ValueError("types")
     if not 1 <= len(plan["name"]) <= NAME or not is_purpose(plan["purpose"]):
         raise ValueError("name")
@@ -155,9 +173,13 @@ def _seats(seats: Any) -> tuple[str, ...]:
     return tuple(seats)
 
 
-def _step(step: dict[str, Any], seq: int) -> dict[str, Any]:
-    if set(step) != STEP_KEYS or not isinstance(step["parameters"], dict) or type(step["seq"]) is not int:
+def _step(step: dict[str, Any], seq: int, cohort: str, dictionary: Dictionary) -> PlanStep:
+    if set(step) - {"cohort"} != STEP_KEYS or not isinstance(step["parameters"], dict):
         raise ValueError("step")
+    own = step.get("cohort", "")
+    if type(step["seq"]) is not int or not isinstance(own, str) or ("cohort" in step and not own):
+        raise ValueError("step")
+    Cohort.read(own, dictionary)
     if step["seq"] != seq:
         raise ValueError("steps are counted from 1")
     if any(
@@ -165,7 +187,7 @@ def _step(step: dict[str, Any], seq: int) -> dict[str, Any]:
         for key in ("task", "version", "title")
     ):
         raise ValueError("step")
-    return step
+    return PlanStep(**step, criteria=tuple(text for text in (cohort, own) if text))
 
 
 def check_rule(name: str, value: Any) -> None:

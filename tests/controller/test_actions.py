@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from friendlyfl.controller import actions, here, members
+from friendlyfl.controller import actions, here, members, plans
 from friendlyfl.controller.actions.actor import Actor
 from friendlyfl.controller.agent import deliver
 from friendlyfl.controller.models import (
@@ -24,7 +24,7 @@ from friendlyfl.core.errors import ConflictError, ForbiddenError, FriendlyError,
 from friendlyfl.wire.trust import SignedManifest
 from tests.client.hospital import Hospital
 from tests.controller.memory import records
-from tests.controller.world import ADMIN, RESEARCHER, VIEWER, Consortium, choose_dataset
+from tests.controller.world import ADMIN, DICTIONARY, RESEARCHER, VIEWER, Consortium, choose_dataset
 
 PASSWORD = "a calm and long sentence"
 Act = Callable[[Actor, Consortium], Any]
@@ -79,6 +79,7 @@ VERBS: dict[str, tuple[str, Act]] = {
         "researcher",
         lambda who, ours: actions.set_dictionary(who, ours.project, {"age": {"type": "integer"}}),
     ),
+    "set_cohort": ("researcher", lambda who, ours: actions.set_cohort(who, ours.project, "age >= 18")),
     "add_step": ("researcher", lambda who, ours: actions.add_step(who, ours.project, "connection_check", {})),
     "change_step": ("researcher", lambda who, ours: actions.change_step(who, step(ours), {"rounds": 2})),
     "move_step": ("researcher", lambda who, ours: actions.move_step(who, step(ours), 1)),
@@ -143,7 +144,8 @@ def test_a_verb_asks_for_its_role(consortium, verb):
 
 
 COORDINATORS = (
-    "invite_site", "accept_joiner", "remove_site", "close_project", "set_dictionary", "add_step", "set_rules",
+    "invite_site", "accept_joiner", "remove_site", "close_project", "set_dictionary", "set_cohort", "add_step",
+    "set_rules",
     "propose_plan", "start_run",
 )  # fmt: skip
 
@@ -376,3 +378,28 @@ def test_a_viewer_may_look(consortium):
     assert actions.overview(consortium.start())["state"] == "standby"
     assert actions.export_ledger()[1] == []
     assert here.identity().name
+
+
+def test_a_plan_about_some_of_the_patients(consortium):
+    consortium.propose()
+    project, asked = consortium.project, step(consortium)
+    first = actions.current_plan(project).sha256
+    assert actions.set_cohort(RESEARCHER, project, " age>=18 ") == "age >= 18"
+    for wrong in ("agee >= 18", "age >= old", "age"):
+        with pytest.raises(UsageError, match="inclusion criteria cannot be read"):
+            actions.set_cohort(RESEARCHER, project, wrong)
+        with pytest.raises(UsageError, match="inclusion criteria cannot be read"):
+            actions.change_step(RESEARCHER, asked, {}, cohort=wrong)
+    actions.change_step(RESEARCHER, asked, {}, cohort="died = 0")
+    actions.change_step(RESEARCHER, asked, {})  # what is not given stays
+    project.refresh_from_db()
+    plan = plans.read(bytes(actions.propose_plan(RESEARCHER, project).raw))
+    assert plan.cohort == "age >= 18" and plan.steps[0].criteria == ("age >= 18", "died = 0")
+    assert plan.sha256 != first
+    project.dictionary = {"age": DICTIONARY["age"]}
+    project.save()
+    with pytest.raises(UsageError, match="no column “died”"):
+        actions.propose_plan(RESEARCHER, project)
+    actions.change_step(RESEARCHER, asked, {}, cohort="")
+    assert actions.set_cohort(RESEARCHER, project, "") == ""
+    assert plans.read(bytes(actions.propose_plan(RESEARCHER, project).raw)).steps[0].criteria == ()

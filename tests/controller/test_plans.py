@@ -43,11 +43,26 @@ def test_a_plan_says_what_was_written():
     assert plans.read(plans.write(**{**GIVEN, "rules": {}})).quorum == 3
 
 
+def test_a_plan_says_whom_it_is_about():
+    steps = [{**STEP, "cohort": ""}, {**STEP, "seq": 2, "cohort": "died = 0"}]
+    raw_plan = plans.write(**{**GIVEN, "steps": steps, "cohort": "age >= 18"})
+    plan = plans.read(raw_plan)
+    assert plan.cohort == "age >= 18"
+    assert [step.criteria for step in plan.steps] == [("age >= 18",), ("age >= 18", "died = 0")]
+    assert "cohort" not in json.loads(raw_plan)["steps"][0]
+    assert plans.read(plans.write(**GIVEN)).steps[0].criteria == ()
+    for cohort in ("shoe = 1", "age >= ", "age >= 18\u202e", 7, None, ["age >= 18"], {}):
+        refused(raw({**PLAN, "cohort": cohort}))
+        refused(raw({**PLAN, "steps": [{**STEP, "cohort": cohort}]}))
+    refused(raw({**PLAN, "steps": [{**STEP, "cohort": ""}]}))  # one way only to say it
+
+
 def test_each_change_is_another_hash():
     seen = {plans.read(plans.write(**GIVEN)).sha256}
-    for change in ({"name": "B"}, {"purpose": ""}, {"seats": SITES[:2]}, {"rules": {"share_result": False}}):
+    for change in ({"name": "B"}, {"purpose": ""}, {"seats": SITES[:2]}, {"rules": {"share_result": False}},
+                   {"cohort": "age > 3"}, {"steps": [{**STEP, "cohort": "age > 3"}]}):  # fmt: skip
         seen.add(plans.read(plans.write(**{**GIVEN, **change})).sha256)
-    assert len(seen) == 5
+    assert len(seen) == 7
 
 
 WRONG: list[tuple[str, Any]] = [

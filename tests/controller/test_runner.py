@@ -35,7 +35,14 @@ def data(tmp_path) -> Path:
 def opening(
     data: Path | None, task: str = "table_one", parameters: Any = None, **changes: Any
 ) -> dict[str, Any]:
-    step = {"seq": 1, "task": task, "version": "1.0", "title": "A step", "parameters": parameters or {}}
+    step = {
+        "seq": 1,
+        "task": task,
+        "version": "1.0",
+        "title": "A step",
+        "parameters": parameters or {},
+        "criteria": [],
+    }
     if task == "table_one":
         step["parameters"] = AGE
     return {
@@ -107,6 +114,25 @@ def test_a_step_from_open_to_result(start, data, tmp_path):
         state = new
     result = Result.from_json(json.loads(new.read_text()))
     assert result.n.used == 120
+
+
+def test_only_rows_that_meet_the_criteria_of_plan_and_step_are_there(start, data, tmp_path):
+    opened = opening(data)
+    opened["steps"][0]["criteria"] = ["age >= 30", "died = 1"]
+    seat, lead, state = start(opened), start(opening(None)), tmp_path / "state"
+    answer = seat.open(**NEVER)
+    assert answer["problems"] == [
+        {"step": 1, "code": "refused_rows", "sentence": answer["problems"][0]["sentence"]}
+    ]
+    opened["steps"][0]["criteria"] = ["age >= 30", "not age > 69"]
+    seat = start(opened)
+    assert seat.open(**NEVER)["problems"] == []
+    lead.ask({"do": "begin", "step": 1, "out": str(state)}, **NEVER)
+    answer = local(seat, state)
+    assert answer["rows"] == 40 and "that meet the inclusion criteria" in answer["what"]
+    opened["steps"][0]["criteria"] = ["shoe > 3"]
+    [problem] = start(opened).open(**NEVER)["problems"]
+    assert problem["code"] == "parameters" and "shoe" in problem["sentence"]
 
 
 def test_the_share_of_the_rows_that_is_done_is_told(start, tmp_path):

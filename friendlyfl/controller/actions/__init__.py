@@ -23,6 +23,7 @@ from friendlyfl.controller.actions.plan import (
     propose_plan,
     remove_step,
     revoke_approval,
+    set_cohort,
     set_dictionary,
     set_rules,
 )
@@ -66,6 +67,6 @@ __all__ = [
     "first_person", "invite_site", "join_project", "launch", "leave_project", "map_columns", "move_step", "overview",
     "policy", "propose_plan", "publish_project", "reason_words", "refresh_invitations", "refresh_joining",
     "refresh_manifests", "remove_dataset", "remove_site", "remove_step", "repeat_run", "report", "revoke_approval",
-    "safety_number", "set_dictionary", "set_policy", "set_rules", "start_run", "stop_run", "use_dataset",
+    "safety_number", "set_cohort", "set_dictionary", "set_policy", "set_rules", "start_run", "stop_run", "use_dataset",
     "verify_site", "withdraw_invitation",
 ]  # fmt: skip

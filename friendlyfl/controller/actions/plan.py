@@ -17,6 +17,7 @@ from friendlyfl.core import seat as core_seat
 from friendlyfl.core.errors import ConflictError, ForbiddenError, NotFoundError, UsageError
 from friendlyfl.core.run import ENDED
 from friendlyfl.tasks import engine, registry
+from friendlyfl.tasks.cohort import Cohort
 from friendlyfl.tasks.dictionary import Dictionary
 
 SECURE_SUM_LATER = (
@@ -33,10 +34,36 @@ def set_dictionary(actor: Actor, project: Project, dictionary: dict[str, Any]) -
         project.save(update_fields=["dictionary"])
 
 
+def set_cohort(actor: Actor, project: Project, cohort: str) -> str:
+    """Choose the patients of the whole plan by inclusion criteria; an empty text means all. Returns them as kept.
+
+    Raises UsageError with a sentence that names the place.
+    """
+    with acting(actor, "set_cohort", project.name):
+        only_coordinator(project)
+        project.cohort = _criteria(project, cohort)
+        project.save(update_fields=["cohort"])
+        return project.cohort
+
+
+def _criteria(project: Project, text: str) -> str:
+    """Inclusion criteria as the plan holds them."""
+    if not text.strip():
+        return ""
+    read = Cohort.read(text, Dictionary.parse(project.dictionary))
+    return read.text if read else ""
+
+
 def add_step(
-    actor: Actor, project: Project, task: str, parameters: dict[str, Any], *, title: str = ""
+    actor: Actor,
+    project: Project,
+    task: str,
+    parameters: dict[str, Any],
+    *,
+    title: str = "",
+    cohort: str = "",
 ) -> Step:
-    """Add a task with chosen parameters at the end of the plan's list.
+    """Add a task with chosen parameters at the end of the plan's list; `cohort` narrows the plan's for this step.
 
     Raises UsageError with a sentence that names the field.
     """
@@ -54,17 +81,20 @@ def add_step(
             version=kind.version,
             title=(title or kind.title)[:100],
             parameters=_plain(checked.values),
+            cohort=_criteria(project, cohort),
         )
 
 
-def change_step(actor: Actor, step: Step, parameters: dict[str, Any]) -> Step:
-    """Choose other parameters; those not given stay."""
+def change_step(actor: Actor, step: Step, parameters: dict[str, Any], *, cohort: str | None = None) -> Step:
+    """Choose other parameters, or other criteria; those not given stay."""
     with acting(actor, "change_step", step.title):
         only_coordinator(step.project)
         merged = {**step.parameters, **parameters}
         checked = engine.make_task(step.task, step.version, merged, step.project.dictionary, 1)
         step.parameters = _plain(checked.values)
-        step.save(update_fields=["parameters"])
+        if cohort is not None:
+            step.cohort = _criteria(step.project, cohort)
+        step.save(update_fields=["parameters", "cohort"])
         return step
 
 
@@ -117,7 +147,10 @@ def propose_plan(actor: Actor, project: Project) -> Plan:
         if not steps:
             raise ConflictError("no_steps", "The plan has no step yet. Add one with: friendlyfl plan add")
         for step in steps:
-            engine.make_task(step.task, step.version, step.parameters, project.dictionary, len(seats))
+            where = (project.cohort, step.cohort)
+            engine.make_task(
+                step.task, step.version, step.parameters, project.dictionary, len(seats), where=where
+            )
         raw = plans.write(
             project=project.uid,
             name=project.name,
@@ -125,10 +158,10 @@ def propose_plan(actor: Actor, project: Project) -> Plan:
             seats=seats,
             dictionary=project.dictionary,
             steps=[
-                {name: getattr(step, name) for name in ("seq", "task", "version", "title", "parameters")}
-                for step in steps
+                {name: getattr(step, name) for name in (*sorted(plans.STEP_KEYS), "cohort")} for step in steps
             ],
             rules=_checked_rules(project, len(seats)),
+            cohort=project.cohort,
         )
         plan = _keep(actor, project, raw)
         with line.noting() as router:
@@ -185,7 +218,7 @@ def _keep(actor: Actor, project: Project, raw: bytes) -> Plan:
                 plan=plan, site=here.site(), epoch=project.epoch, approved=True, person=actor.name
             )
         if others:
-            leaving = Leaving("The plan: question, steps, data dictionary and rules, for approval")
+            leaving = Leaving("The plan: question, patients, steps, data dictionary and rules, for approval")
             send(project, "plan", raw, others, leaving=leaving, media=JSON)
     return plan
 

@@ -85,6 +85,7 @@ class Seat:
                 self.request["sites"],
                 site=self.request["site"],
                 seed=self.request["seed"],
+                where=step["criteria"],
             )
         return self.tasks[seq]
 
@@ -107,7 +108,7 @@ class Seat:
             "numbers": update.numbers,
             "rows": len(table),
             "rules": ", ".join(f"{name} {value}" for name, value in _rules(self.policy)),
-            "what": f"{task.title}: totals over this hospital's rows ({_names(update)})",
+            "what": f"{task.title}: totals over {_whose(task)} ({_names(update)})",
         }
 
     def begin(self, request: dict[str, Any]) -> Answer:
@@ -195,6 +196,10 @@ def _read_updates(given: list[dict[str, Any]]) -> tuple[list[Any], str | None]:
     return updates, None
 
 
+def _whose(task: Any) -> str:
+    return "this hospital's rows" + (" that meet the inclusion criteria" if task.cohort else "")
+
+
 def _names(update: Any) -> str:
     """The arrays that leave, by name; the platform's own counts of rows are not repeated."""
     return ", ".join(name for name, _ in update.layout if not name.startswith("."))
@@ -214,7 +219,7 @@ def code_of(error: FriendlyError) -> str:
         return error.code
     if error.code.startswith(("csv_", "file_")):
         return "dataset_missing"
-    if error.code in ("parameter", "term_empty", "term_text", "column_unknown"):
+    if error.code in ("parameter", "cohort", "term_empty", "term_text", "column_unknown"):
         return "parameters"
     if error.code in ("task_unknown", "task_version"):
         return "task_missing"
