@@ -7,7 +7,7 @@ the Table's own record of rows, designs and groups, and the counts a task would 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -215,6 +215,19 @@ def _hidden(cells: Floats, smallest: int) -> npt.NDArray[np.bool_]:
         second = np.expand_dims(np.argmin(others, axis=-1), -1)
         np.put_along_axis(hidden, second, np.take_along_axis(hidden, second, -1) | more, -1)
     return hidden
+
+
+def hide_along(task: Task, parts: Sequence[Arrays], counts: Arrays) -> None:
+    """Hide the numbers that would give a hidden cell away: in every part, where the row of their count hides one."""
+    for name, about in task.hidden_with.items():
+        if name not in parts[0]:
+            continue
+        if HIDDEN + about not in counts:
+            raise UsageError("bad_update", f"{task.title} must send “{about}” wherever it sends “{name}”.")
+        rows = counts[HIDDEN + about].any(axis=-1)
+        for part in parts:
+            part[name] = np.asarray(np.where(rows, 0.0, part[name]))
+        counts[HIDDEN + name] = np.asarray(rows, dtype=np.float64)
 
 
 def counts_of(task: Task, update: Mapping[str, Any]) -> Arrays:

@@ -147,6 +147,7 @@ def local(
     counts = _add_counts(task, parts)
     if policy is not None:
         counts = disclosure.check_after(task, table, counts, policy, number)
+        disclosure.hide_along(task, parts, counts)
     dropped, hidden = disclosure.hide_dropped(table.dropped, policy)
     own = {USED: float(table.used), DROPPED: dropped, DROPPED_HIDDEN: hidden}
     parts[0] |= counts | {name: np.asarray(value) for name, value in own.items()}
@@ -175,7 +176,7 @@ def combine(
         if rounds >= task.max_rounds:
             raise NoAnswerError("not_converged", task.stuck(dict(answer)))
         return "state", _state(task, answer, state, rounds + 1)
-    hidden = sum(int(np.sum(update[name])) for update in each for name in update if name.startswith(HIDDEN))
+    hidden = sum(int(np.sum(update.get(HIDDEN + name, 0))) for update in each for name in task.suppressible)
     return "done", finished(task, answer, own, rounds, hidden, exchange)
 
 

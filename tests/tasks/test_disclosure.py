@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from friendlyfl.core.errors import UsageError
-from friendlyfl.tasks import Count, Task, disclosure, engine
+from friendlyfl.tasks import Count, Done, Sum, Task, disclosure, engine
 from friendlyfl.tasks.disclosure import Policy, Refused, refusal
 from friendlyfl.testing.simulate import Outcome, run
 from friendlyfl.wire import codec
@@ -249,3 +249,45 @@ def test_policies_are_stored_and_read() -> None:
     for wrong in ({"row": 1}, {"rows": 0}, {"rows": 2.5}, {"rows": "many"}, {"tasks": "cox"}, {"cell": True}):
         with pytest.raises(UsageError):
             Policy.from_json(wrong)
+
+
+class Sums(HidingLevels):
+    """Sums over those who have a value, hidden where the number of those who have none is small."""
+
+    sends = {"people": Count, "sums": Sum}
+    suppressible = ("people",)
+    hidden_with = {"sums": "people"}
+
+    def local(self, data: Any, state: Any) -> Any:
+        ages, black = data["age"], data["race"] == 1
+        there = ~np.isnan(ages)
+        people = [[(there & rows).sum(), (~there & rows).sum()] for rows in (black, ~black)]
+        return {"people": people, "sums": [ages[there & rows].sum() for rows in (black, ~black)]}
+
+    def extra_columns(self) -> Any:
+        return ("age",)
+
+    def combine(self, state: Any, total: Any) -> Any:
+        return Done(tables={"sums": [{"level": i, "sum": one} for i, one in enumerate(total["sums"])]})
+
+
+class Forgets(Sums):
+    """Sends the sums alone."""
+
+    def local(self, data: Any, state: Any) -> Any:
+        return {"sums": super().local(data, state)["sums"]}
+
+
+def test_what_would_give_a_hidden_cell_away_is_hidden_along() -> None:
+    outcomes = []
+    for gone in (2, 3):
+        frame = patients(60).assign(race=["black"] * 20 + ["white"] * 40, age=50)
+        frame["age"] = frame["age"].where(frame.index >= gone)
+        outcomes.append(run(Sums, [frame], DICTIONARY, parameters={"variable": "race"}))
+    assert outcomes[0].sent == outcomes[1].sent and outcomes[0].result == outcomes[1].result
+    assert [row["sum"] for row in outcomes[0].result.tables["sums"]] == [None, 2000.0]
+    assert outcomes[0].result.privacy.suppressed[0].startswith("2 numbers of people")
+    off = run(Sums, [frame], DICTIONARY, rules="off", parameters={"variable": "race"})
+    assert [row["sum"] for row in off.result.tables["sums"]] == [850.0, 2000.0]
+    with pytest.raises(UsageError, match="must send “people” wherever it sends “sums”"):
+        run(Forgets, [frame], DICTIONARY, parameters={"variable": "race"})

@@ -1,7 +1,8 @@
 """Table 1: who are the patients? Means, spreads, quantiles and counts of levels, by group.
 
 Two rounds give moments about one pooled centre; where nothing forbids it, a few more give exact quantiles on the
-grid. The arithmetic lives in moments and quantiles.
+grid. A small number of missing values is hidden together with all that would give it away (docs/adr/0006). The
+arithmetic lives in moments and quantiles.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from friendlyfl.core.errors import UsageError
 from friendlyfl.tasks import Column, Columns, Count, Done, Sum, Table, Task
 from friendlyfl.tasks.base import Kind, State, Update
 from friendlyfl.tasks.dictionary import EPOCH, GRID_POINTS, ColumnSpec
@@ -31,8 +33,15 @@ CHANCES = tuple(PROBABILITIES.values())
 MISSING = "(missing)"
 ALL = "all"
 
+PRESENT, OTHER, ABSENT = range(
+    3
+)  # people by what they have of a number; OTHER is the second of just two values
+
 NO_QUANTILES = "Medians and other quantiles need a secure sum and are not shown; means, SDs and counts are."
-SMALL_CELLS = "Cells that hold 1 to 4 patients at a hospital, or would give such a cell away, are not shown."
+SMALL_CELLS = (
+    "Numbers of 1 to 4 patients at a hospital, counts of missing values among them, are not shown, and neither is what "
+    "would give them away: where n is not shown, no mean is."
+)
 
 
 class TableOne(Task):
@@ -45,11 +54,17 @@ class TableOne(Task):
     row_additive: ClassVar[bool] = True
     complete_cases: ClassVar[bool] = False
     stages: ClassVar[tuple[str, ...]] = ("counts", "moments", "quantiles")
-    suppressible: ClassVar[tuple[str, ...]] = ("missing", "levels")
+    suppressible: ClassVar[tuple[str, ...]] = ("people", "levels")
+    hidden_with: ClassVar[Mapping[str, str]] = {
+        "values": "people",
+        "sizes": "people",
+        "first": "people",
+        "second": "people",
+        "third": "people",
+    }
     sends: ClassVar[Mapping[str, type[Kind]]] = {
         "rows": Count,
-        "present": Count,
-        "missing": Count,
+        "people": Count,
         "levels": Count,
         "values": Sum,
         "sizes": Sum,
@@ -99,18 +114,39 @@ class TableOne(Task):
     # Stage counts: who is there, what is missing, and where the pooled middle of each number is.
 
     def start(self) -> State:
+        cells = len(self.group_labels) * (6 * len(self.numbers) + (self.widest + 1) * len(self.factors))
+        if cells > GRID_POINTS:
+            raise UsageError(
+                "groups_too_many",
+                f"The groups of “{self.group}” and the variables make {cells:,} numbers, more than {GRID_POINTS:,}: "
+                "group by a column with fewer values.",
+            )
         return {"stage": "counts"}
+
+    def people(self, data: Table, groups: Integers) -> Floats:
+        """By number and group: who has a value and who has none; of a number with two values, who has which.
+
+        A mean of two values is a count of people, so its small counts are hidden with the mean.
+        """
+        counts = np.zeros((len(self.numbers), len(self.group_labels), 3))
+        for place, name in enumerate(self.numbers):
+            column = data[name]
+            split = self.spec(name).grid_values[1] if _two_valued(self.spec(name)) else np.inf
+            has = np.where(np.isnan(column), ABSENT, np.where(column >= split, OTHER, PRESENT))
+            for which in (PRESENT, OTHER, ABSENT):
+                counts[place, :, which] = self.by_group(groups[has == which])
+        return counts
 
     def local_counts(self, data: Table, state: State) -> Update:
         groups, labels = self.groups_of(data), len(self.group_labels)
-        present, missing = np.zeros((2, len(self.numbers), labels))
-        values, sizes = np.zeros((2, len(self.numbers)))
+        values, sizes = np.zeros((2, len(self.numbers), labels))
         for place, name in enumerate(self.numbers):
-            column = data[name]
+            column = (
+                data[name] / self.spec(name).scale
+            )  # so that sums of large values stay within what can be added
             there = ~np.isnan(column)
-            present[place], missing[place] = self.by_group(groups[there]), self.by_group(groups[~there])
-            scale = self.spec(name).scale  # so that sums of large values stay within what can be added
-            values[place], sizes[place] = column[there].sum() / scale, np.abs(column[there]).sum() / scale
+            values[place] = self.by_group(groups[there], column[there])
+            sizes[place] = self.by_group(groups[there], np.abs(column[there]))
         levels = np.zeros((len(self.factors), labels, self.widest + 1))
         for place, name in enumerate(self.factors):
             codes = data[name]
@@ -119,20 +155,23 @@ class TableOne(Task):
             levels[place] = cells.reshape(labels, self.widest + 1)
         return {
             "rows": self.by_group(groups),
-            "present": present,
-            "missing": missing,
+            "people": self.people(data, groups),
             "levels": levels,
             "values": values,
             "sizes": sizes,
         }
 
     def combine_counts(self, state: State, total: Update) -> State | Done:
-        n = np.maximum(total["present"].sum(axis=1), 1.0)
+        people = np.asarray(total["people"])
+        n = np.maximum(
+            np.nansum(people[:, :, PRESENT] + people[:, :, OTHER], axis=1), 1.0
+        )  # hidden ones are NaN
         scales = np.array([self.spec(name).scale for name in self.numbers])
+        sizes = np.nansum(total["sizes"], axis=1) * scales / n
         state = {
-            **{key: total[key] for key in ("rows", "present", "missing", "levels")},
-            "centre": total["values"] * scales / n,
-            "unit": np.array([unit_near(float(size)) for size in total["sizes"] * scales / n]),
+            **{key: total[key] for key in ("rows", "people", "levels")},
+            "centre": np.nansum(total["values"], axis=1) * scales / n,
+            "unit": np.array([unit_near(float(size)) for size in sizes]),
         }
         return {**state, "stage": "moments"} if self.numbers else self.finish(state, None)
 
@@ -147,7 +186,12 @@ class TableOne(Task):
             distance = (column[there] - state["centre"][place]) / state["unit"][place]
             for power in range(3):
                 sums[power, place] = self.by_group(groups[there], distance ** (power + 1))
-        return {"first": sums[0], "second": sums[1], "third": sums[2]}
+        return {
+            "people": self.people(data, groups),  # so that the same numbers are hidden as in the first round
+            "first": sums[0],
+            "second": sums[1],
+            "third": sums[2],
+        }
 
     def combine_moments(self, state: State, total: Update) -> State | Done:
         state = {**state, "sums": np.stack([total["first"], total["second"], total["third"]])}
@@ -155,6 +199,8 @@ class TableOne(Task):
             return self.finish(state, None)
         sizes = np.array([self.spec(name).grid_size for name in self.on_grid], dtype=np.int64)
         hunt = Hunt.over(sizes, len(self.targets) * len(CHANCES) * 2)
+        unknown = np.isnan(self._target_counts(state)).repeat(len(CHANCES) * 2, axis=1)
+        hunt = Hunt(hunt.low, np.where(unknown, 0, hunt.high))  # nothing is asked about what is hidden
         return {**state, "stage": "quantiles", "hunt": hunt.to_state()}
 
     # Stage quantiles: values below probe points, on the grid; only where no rule forbids it.
@@ -191,7 +237,7 @@ class TableOne(Task):
         return {"below": below}
 
     def combine_quantiles(self, state: State, total: Update) -> State | Done:
-        counts = self._target_counts(state)
+        counts = np.nan_to_num(self._target_counts(state))
         ranks = ranks_of(counts, CHANCES).reshape(len(self.on_grid), -1)
         hunt = Hunt(**state["hunt"]).answered(total["below"], ranks)
         if not hunt.found:
@@ -201,10 +247,15 @@ class TableOne(Task):
         )
         return self.finish(state, type_7(counts, CHANCES, pairs.reshape(*counts.shape, len(CHANCES), 2)))
 
+    def _present(self, state: State) -> Floats:
+        """Values there are, by number and group; NaN where hidden."""
+        people = np.asarray(state["people"])
+        return np.asarray(people[:, :, PRESENT] + people[:, :, OTHER])
+
     def _target_counts(self, state: State) -> Floats:
         """Values present, by variable on a grid and by target."""
         rows = [self.numbers.index(name) for name in self.on_grid]
-        present = np.asarray(state["present"])[rows]
+        present = np.asarray(self._present(state)[rows])
         everyone = present.sum(axis=1, keepdims=True)
         return np.concatenate([everyone, present], axis=1) if self.group else everyone
 
@@ -255,7 +306,7 @@ class TableOne(Task):
         hidden = [
             *(
                 name
-                for name, counts in zip(self.numbers, state["missing"], strict=True)
+                for name, counts in zip(self.numbers, state["people"], strict=True)
                 if np.isnan(counts).any()
             ),
             *(
@@ -269,19 +320,19 @@ class TableOne(Task):
     def _moments(self, name: str, places: list[int], state: State) -> Moments:
         row = self.numbers.index(name)
         first, second, third = (float(sums[row, places].sum()) for sums in state["sums"])
-        n = float(state["present"][row, places].sum())
+        n = float(self._present(state)[row, places].sum())
         return Moments(n, first, second, third, float(state["centre"][row]), float(state["unit"][row]))
 
     def _numeric(
         self, name: str, label: str, places: list[int], state: State, quantiles: Floats | None
     ) -> Row:
         moments = self._moments(name, places, state)
-        missing = float(state["missing"][self.numbers.index(name), places].sum())
+        missing = float(np.asarray(state["people"])[self.numbers.index(name), places, ABSENT].sum())
         row: Row = {
             "variable": name,
             "group": label,
-            "n": int(moments.n),
-            "missing": None if np.isnan(missing) else int(missing),
+            "n": _shown(moments.n),
+            "missing": _shown(missing),
             "mean": self._value(name, moments.mean),
             "sd": moments.sd,
             "skewness": moments.skewness,
@@ -306,8 +357,7 @@ class TableOne(Task):
         if counts[-1] != 0:  # or hidden
             named.append((MISSING, counts[-1]))
         return [
-            {"variable": name, "group": label, "level": level, "n": None if np.isnan(n) else int(n)}
-            for level, n in named
+            {"variable": name, "group": label, "level": level, "n": _shown(float(n))} for level, n in named
         ]
 
     def _differences(self, state: State) -> list[Row]:
@@ -361,6 +411,15 @@ class TableOne(Task):
             "r": f"print(tableone::CreateTableOne(c({names}){strata}, data = d), smd = TRUE)",
             "python": f"d{by}[{list(self.variables)!r}].describe(include='all')",
         }
+
+
+def _shown(count: float) -> int | None:
+    return None if np.isnan(count) else int(count)
+
+
+def _two_valued(spec: ColumnSpec) -> bool:
+    """Whether a number has two values, as 0 and 1, so that its mean counts people."""
+    return _countable(spec) and spec.grid_size == 2
 
 
 def _countable(spec: ColumnSpec) -> bool:

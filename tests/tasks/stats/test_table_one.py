@@ -12,7 +12,7 @@ from friendlyfl.tasks.stats.moments import Moments, smd, smd_levels, unit_near
 from friendlyfl.tasks.stats.quantiles import Hunt, ranks_of, type_7
 from friendlyfl.tasks.stats.table_one import CHANCES, PROBABILITIES, TableOne
 from friendlyfl.testing.check_task import check_task
-from friendlyfl.testing.simulate import simulate
+from friendlyfl.testing.simulate import run, simulate
 from tests.tasks.stats.published import spread
 
 
@@ -161,6 +161,101 @@ def test_under_rules_there_are_no_quantiles_and_no_small_cells():
     hidden = describe(frames, ["race"], rules="on")
     assert any(row["n"] is None for row in hidden.tables["categorical"])
     assert hidden.privacy.suppressed and any("not shown" in note for note in hidden.notes)
+
+
+def sent(frames, variables, **more):
+    """All bytes of every round, and the Result, under rules."""
+    given_ = {"variables": list(variables), **more}
+    outcome = run("table_one", frames, DICTIONARY, parameters=given_)
+    assert outcome.error is None
+    return outcome.sent, outcome.result
+
+
+def hospital(gone):
+    """A hospital whose first `gone` patients on placebo lack a CRP."""
+    frame = patients(120, 3).assign(trt=["placebo", "drug"] * 60, crp=7.5)
+    frame.loc[frame.index[::2][:gone], "crp"] = np.nan
+    return frame
+
+
+@pytest.mark.parametrize("group", [None, "trt"])
+def test_nothing_that_is_sent_tells_how_few_values_are_missing(group):
+    """Whatever is subtracted from whatever: with 1 to 4 missing the bytes of every round are the same."""
+    more = {"group": group} if group else {}
+    other = patients(150, 4).fillna({"crp": 3.0, "trt": "drug"})
+    told = [sent([hospital(gone), other], ["age", "crp"], **more) for gone in (1, 2, 4)]
+    assert told[0] == told[1] == told[2]
+    result = told[0][1]
+    hidden, whole = rows(result)["crp", "all"], rows(result)["age", "all"]
+    assert (hidden["n"], hidden["missing"], hidden["mean"], hidden["sd"], hidden["skewness"]) == (None,) * 5
+    assert whole["n"] == 270 and whole["mean"] is not None
+    if group:
+        assert rows(result)["crp", "trt=placebo"]["mean"] is None
+        assert rows(result)["crp", "trt=drug"]["n"] == 60 + (other.trt == "drug").sum()
+        assert {row["variable"]: row["smd"] for row in result.tables["smd"]}["crp"] is None
+    assert "small counts of “crp”" in result.privacy.suppressed
+    assert any("where n is not shown, no mean is" in note for note in result.notes)
+
+
+def test_nothing_that_is_sent_tells_how_few_have_no_level():
+    told = []
+    for gone in (1, 3):
+        frame = patients(120, 3).assign(race=["white"] * 90 + ["black"] * 20 + ["other"] * 10)
+        frame.loc[frame.index[-gone:], "race"] = None
+        told.append(sent([frame], ["race"]))
+    assert told[0] == told[1]
+    levels = {row["level"]: row["n"] for row in told[0][1].tables["categorical"]}
+    assert levels == {"white": 90, "black": 20, "other": None, "(missing)": None}
+
+
+def test_five_or_none_missing_are_shown_and_the_mean_with_them():
+    row = rows(sent([hospital(5), hospital(0)], ["crp"])[1])["crp", "all"]
+    assert (row["n"], row["missing"], row["mean"]) == (235, 5, 7.5)
+
+
+def test_a_mean_of_noughts_and_ones_does_not_count_a_few():
+    frames = []
+    for ones in (2, 3):
+        frame = patients(120, 3)
+        frames.append(frame.assign(smoker=(frame.index < ones).astype(int)))
+    dictionary = {**DICTIONARY, "smoker": {"type": "integer", "range": [0, 1]}}
+    outcomes = [
+        run("table_one", [frame, frame], dictionary, parameters={"variables": ["age", "smoker"]})
+        for frame in frames
+    ]
+    assert outcomes[0].sent == outcomes[1].sent and outcomes[0].result == outcomes[1].result
+    found = rows(outcomes[0].result)
+    assert found["smoker", "all"]["mean"] is None and found["age", "all"]["mean"] is not None
+    off = simulate("table_one", frames[:1], dictionary, rules="off", variables=["smoker"])
+    assert rows(off)["smoker", "all"]["mean"] == pytest.approx(2 / 120, rel=1e-14)
+    assert rows(off)["smoker", "all"]["n"] == 120
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.integers(0, 30), min_size=2, max_size=2), st.integers(0, 2**31))
+def test_no_subtraction_finds_a_small_count(gone, seed):
+    """From one hospital's numbers alone: rows minus values is either not known, nought, or 5 or more."""
+    frame = patients(160, seed % 100).assign(trt=["placebo", "drug"] * 80, crp=np.arange(160.0) % 50)
+    for label, count in zip(("placebo", "drug"), gone, strict=True):
+        frame.loc[frame.index[frame.trt == label][:count], "crp"] = np.nan
+    _, result = sent([frame], ["age", "crp"], group="trt")
+    people = {row["group"]: row["n"] for row in result.tables["groups"]}
+    for (_, group), row in rows(result).items():
+        if row["n"] is None:
+            assert row["missing"] is None and row["mean"] is None and row["sd"] is None
+        else:
+            assert row["missing"] == people[group] - row["n"] and not 0 < row["missing"] < 5
+
+
+def test_many_groups_and_too_many_for_one_table():
+    result = describe(spread(TABLE, 3), ["age"], group="year")
+    groups = [row["group"] for row in result.tables["groups"]]
+    assert groups == ["all", *(f"year={year}" for year in sorted(TABLE.year.unique()))]
+    for year, part_ in TABLE.groupby("year"):
+        assert rows(result)["age", f"year={year}"]["median"] == part_.age.median()
+    wide = {**DICTIONARY, "year": {"type": "integer", "range": [0, 1_000_000]}}
+    with pytest.raises(UsageError, match="fewer values"):
+        describe([TABLE], ["age"], group="year", dictionary=wide)
 
 
 def test_a_grid_that_is_too_fine_or_not_there_gives_no_quantiles_and_says_so():
