@@ -169,6 +169,9 @@ class Task:
         """The first State, at the coordinator."""
         return {}
 
+    def accept(self, data: Table) -> None:
+        """Say before the first round, by a DataError, which rows hold a value that this task cannot use."""
+
     def local(self, data: Table, state: State) -> Update:
         """One site's numbers for one round."""
         raise NotImplementedError

@@ -94,6 +94,7 @@ def open_table(task: Task, frame: pd.DataFrame) -> Table:
     for name, parameter in task.parameters.items():
         if isinstance(parameter, Column) and parameter.kinds == ("yes/no",) and task.values[name]:
             table.yes(task.values[name])  # says now, not in a round, which rows are neither 0 nor 1
+    task.accept(table)
     return table
 
 

@@ -28,6 +28,8 @@ BUILT_IN = {
     "chi_square": "friendlyfl.tasks.stats.chi_square:ChiSquare",
     "rank_test": "friendlyfl.tasks.stats.rank_test:RankTest",
     "correlation": "friendlyfl.tasks.stats.correlation:Correlation",
+    "poisson_regression": "friendlyfl.tasks.stats.poisson_regression:PoissonRegression",
+    "gamma_regression": "friendlyfl.tasks.stats.gamma_regression:GammaRegression",
     "roc": "friendlyfl.tasks.stats.roc:Roc",
     "calibration": "friendlyfl.tasks.stats.calibration:Calibration",
     "competing_risks": "friendlyfl.tasks.stats.competing_risks:CompetingRisks",

@@ -120,6 +120,10 @@ class Table:
     def spec(self, column: str) -> ColumnSpec:
         return site_spec(self.sites) if column == SITE else self._dictionary.spec(column)
 
+    def rows_in_words(self, marked: npt.NDArray[np.bool_]) -> str:
+        """“rows 3, 17 and 4 more” of the site's own table, for a sentence to its people."""
+        return rows_text(self._rows[marked])
+
     def yes(self, column: str) -> Floats:
         """1.0 for yes, 0.0 for no: of 0 and 1, or of a factor whose second level is yes."""
         values = self[column]

@@ -22,6 +22,7 @@ from friendlyfl.tasks.stats import wording
 from friendlyfl.tasks.stats.basis import Basis, View
 from friendlyfl.tasks.stats.inference import chi_square, wald, wald_test
 from friendlyfl.tasks.stats.newton import (
+    CONVERGED,
     Bools,
     Floats,
     Search,
@@ -52,6 +53,8 @@ class Fit:
 class Likelihood(Task):
     """A model whose log-likelihood is a sum over rows."""
 
+    alike: ClassVar[str] = "all have the same outcome"  # patients whom a term without a finite estimate marks
+    second: ClassVar[str] = "se_robust"  # where errors stand that take over from the model's
     row_additive: ClassVar[bool] = True
     stages: ClassVar[tuple[str, ...]] = ("moments", "fit")
     sends: ClassVar[Mapping[str, type[Kind]]] = {
@@ -76,7 +79,10 @@ class Likelihood(Task):
     # What an author writes; only the first two are needed.
 
     def rows(self, data: View, theta: Floats) -> Rows:
-        """Log-likelihood, score and information at theta; a fourth value, a dict, is summed along."""
+        """Log-likelihood, score and information at theta; a fourth value, a dict, is summed along.
+
+        Where the search runs on observed information, `expected` among the sums serves rank and score test.
+        """
         raise NotImplementedError
 
     def begin(self, total: Mapping[str, Any]) -> Floats | Done:
@@ -99,6 +105,18 @@ class Likelihood(Task):
         """Rows that take part (one with weight 0 does not); None for all."""
         return None
 
+    def stride(self, inverse: Floats, seen: Seen, sums: Mapping[str, Any], state: State) -> float:
+        """The share of Newton's step to take; less than 1 only far from the answer."""
+        return 1.0
+
+    def precision(self, sums: Mapping[str, Any], state: State) -> float:
+        """The decrement at which the answer is reached; smaller where errors are smaller than the model's."""
+        return CONVERGED
+
+    def t_df(self, fit: Fit, state: State) -> float | None:
+        """Degrees of freedom of t tests and limits; None for normal ones."""
+        return None
+
     def own_statistics(self, fit: Fit, state: State) -> dict[str, float | None]:
         """Statistics of the family, beside those every likelihood has."""
         return {}
@@ -116,7 +134,7 @@ class Likelihood(Task):
 
     def separated(self, lost: list[str], nothing_left: bool) -> str:
         """The sentence about estimates without bound."""
-        return wording.separation(lost, nothing_left)
+        return wording.separation(lost, nothing_left, self.alike)
 
     def left_out_notes(self, basis: Basis) -> list[str]:
         """Why columns have no coefficient."""
@@ -212,11 +230,15 @@ class Likelihood(Task):
             return self.no_answer(wording.no_convergence(None, search.decrement))
         if verdict == "runaway":
             return self.no_answer(wording.NO_NULL)
-        basis = Basis.from_state(state["basis"]).sorted_out(seen.info, free)
-        state = {**state, **self._in_basis(basis, search.theta[free]), "loglik_null": seen.loglik}
+        basis = Basis.from_state(state["basis"]).sorted_out(sums.get("expected", seen.info), free)
+        null = search.theta[free]
+        found = {"loglik_null": seen.loglik, "theta_null": null, "sums_null": dict(sums)}
+        state = {**state, **self._in_basis(basis, null), **found}
         if basis.doubtful:
             return {**state, "phase": "look"}
         change = basis.from_first(len(self.extra()))
+        if "expected" in sums:
+            sums = {**sums, "expected": change.T @ sums["expected"] @ change}
         return self._open(
             state, Seen(seen.loglik, change.T @ seen.score, change.T @ seen.info @ change), sums
         )
@@ -225,7 +247,7 @@ class Likelihood(Task):
         """A second look at columns that seem dependent: in the new basis rounding no longer hides it."""
         theta, old = state["search"]["theta"], Basis.from_state(state["basis"])
         free = self.nulls(len(theta))
-        basis = old.looked_at(seen.info, free)
+        basis = old.looked_at(sums.get("expected", seen.info), free)
         state = {**state, **self._in_basis(basis, theta[free])}
         return state if len(basis.kept) < len(old.kept) else self._open(state, seen, sums)
 
@@ -235,7 +257,7 @@ class Likelihood(Task):
 
     def _open(self, state: State, seen: Seen, sums: Mapping[str, Any]) -> State | Done:
         """The first step of the whole model; `seen` is its evaluation at the null model's estimate."""
-        inverse = inverse_of(seen.info)
+        inverse = inverse_of(sums.get("expected", seen.info))
         score_test = None if inverse is None else float(seen.score @ inverse @ seen.score)
         metric = np.sqrt(np.maximum(np.diag(seen.info), np.finfo(float).tiny))
         state = {**state, "phase": "full", "score_test": score_test, "metric": metric, "patient": False}
@@ -243,8 +265,9 @@ class Likelihood(Task):
 
     def _full(self, state: State, seen: Seen, sums: Mapping[str, Any]) -> State | Done:
         inverse = inverse_of(seen.info)
-        way = uphill(seen.info) if inverse is None else inverse
-        verdict, search = judge(Search.from_state(state["search"]), seen, way, state["metric"])
+        way = uphill(seen.info) if inverse is None else inverse * self.stride(inverse, seen, sums, state)
+        precision = self.precision(sums, state)
+        verdict, search = judge(Search.from_state(state["search"]), seen, way, state["metric"], precision)
         if verdict == "done" and inverse is not None:
             nothing = np.zeros((len(search.theta), 0))
             return self.fitted(Fit(search.theta, seen.loglik, inverse, nothing, sums), state)
@@ -305,14 +328,16 @@ class Likelihood(Task):
         infinite = _infinite(raw, fit.lost, state["metric"])
         for matrix in (model, vcov):
             matrix[infinite, :] = matrix[:, infinite] = np.nan
-        both = {"se": np.sqrt(np.diag(model)), "se_robust": np.sqrt(np.diag(vcov))}
+        both = {"se": np.sqrt(np.diag(model)), self.second: np.sqrt(np.diag(vcov))}
         tested = ~self.nulls(raw.shape[1])[raw.shape[1] - len(names) :]
         lost = [name for name, gone in zip(names, infinite & tested, strict=True) if gone] or names[:1]
         nothing_left = bool(infinite[tested].all()) if tested.any() else bool(infinite.all())
         sentence = self.separated(lost, nothing_left) if infinite.any() else ""
         return Done(
             answer=sentence if nothing_left else "",
-            coefficients=wald(names, estimates, vcov, more=None if robust is None else both),
+            coefficients=wald(
+                names, estimates, vcov, df=self.t_df(fit, state), more=None if robust is None else both
+            ),
             aliased=basis.left_out(self.terms(self.predictors)),
             vcov=Vcov(names, vcov.tolist()),
             statistics=self._statistics(fit, state, len(names), int(tested.sum())),

@@ -8,14 +8,18 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy.special import expit, logit
 
-from friendlyfl.tasks import Column, Count, Done, Table
+from friendlyfl.tasks import Column, Count, Done, Sum, Table
 from friendlyfl.tasks.base import Kind, State, Update
 from friendlyfl.tasks.stats import wording
 from friendlyfl.tasks.stats.basis import View
 from friendlyfl.tasks.stats.glm import GeneralisedLinear
-from friendlyfl.tasks.stats.likelihood import Fit
+from friendlyfl.tasks.stats.likelihood import Fit, Rows
 from friendlyfl.tasks.stats.newton import Floats
 
+WEIGHTS_NOT_WHOLE = (
+    "The weights are not all whole numbers: in the log-likelihood, AIC and BIC each counts as the nearest whole "
+    "number, as R's glm rounds them there; everything else uses them as they are."
+)
 ALL_ALIKE = "Every patient in this analysis has the same outcome ({}), so there is nothing to explain."
 
 
@@ -37,8 +41,9 @@ class LogisticRegression(GeneralisedLinear):
         "predictors": "age,sex,nyha,treatment,age:treatment",
     }
     ratio: ClassVar[str] = "Odds ratio"
+    link: ClassVar[str] = "logit"
 
-    sends: ClassVar[Mapping[str, type[Kind]]] = {**GeneralisedLinear.sends, "events": Count}
+    sends: ClassVar[Mapping[str, type[Kind]]] = {**GeneralisedLinear.sends, "events": Count, "rounded": Sum}
 
     outcome = Column("Outcome", kinds=["yes/no"], help="0 and 1, or a factor whose second level means yes")
 
@@ -49,17 +54,30 @@ class LogisticRegression(GeneralisedLinear):
         outcome, counted = self.outcome_of(data), self.counted(data)
         return {**super().sums(data), "events": (outcome if counted is None else outcome[counted]).sum()}
 
+    def families(self) -> tuple[str, str]:
+        return "binomial", "Binomial()"
+
     def begin(self, total: Mapping[str, Any]) -> Floats | Done:
         share = float(total["outcome"]) / float(total["weight"])
         if share <= 0.0 or share >= 1.0:
             return self.no_answer(ALL_ALIKE.format("yes" if share > 0 else "no"), events=int(total["events"]))
-        return np.array([logit(share)])
+        return np.array([logit(share) - self.middle_of_offset(total)])
 
     def units(self, outcome: Floats, eta: Floats) -> tuple[Floats, Floats, Floats]:
         return bernoulli(outcome, eta)
 
-    def deviance(self, loglik: float, moments: Mapping[str, Any]) -> float:
-        return -2.0 * loglik
+    def rows(self, data: View, theta: Floats) -> Rows:
+        loglik, score, info, *more = super().rows(data, theta)
+        sums = dict(more[0]) if more else {}
+        weight = self.weight_of(data)
+        if weight is not None:
+            units, *_ = self.units(self.outcome_of(data), self.eta(data, theta))
+            sums["rounded"] = float(np.rint(weight) @ units)
+        return loglik, score, info, sums
+
+    def whole(self, loglik: float, moments: Mapping[str, Any], sums: Mapping[str, Any]) -> float | None:
+        """R takes weights for numbers of patients here and rounds them; in the deviance it does not."""
+        return float(sums.get("rounded", loglik))
 
     def own_notes(self, fit: Fit, state: State) -> list[str]:
         moments = state["moments"]
@@ -68,31 +86,8 @@ class LogisticRegression(GeneralisedLinear):
         return [
             *wording.few_events(rarer, len(fit.theta) - 1),
             *super().own_notes(fit, state),
+            *([WEIGHTS_NOT_WHOLE] if float(moments["parts"]) else []),
         ]
 
     def own_pieces(self, fit: Fit, state: State) -> dict[str, Any]:
-        return {"events": int(state["moments"]["events"]), "reproduce": self.calls()}
-
-    def calls(self) -> dict[str, str]:
-        """The same analysis of one table in R and in Python."""
-        r = [wording.r_formula(self.outcome, self.predictors), "family = binomial", "data = d"]
-        formula = wording.python_formula(self.outcome, self.predictors)
-        python = [repr(formula), "d", "family=sm.families.Binomial()"]
-        if self.offset:
-            r.append(f"offset = {wording.r_name(self.offset)}")
-            python.append(f"offset=d[{self.offset!r}]")
-        if self.weights:
-            r.append(f"weights = {wording.r_name(self.weights)}")
-            python.append(f"freq_weights=d[{self.weights!r}]")
-        fit = f"fit <- glm({', '.join(r)}, control = glm.control(epsilon = 1e-14, maxit = 200))"
-        errors, kind = "", ""
-        if self.robust != "none":
-            errors = (
-                f"; lmtest::coeftest(fit, vcov = sandwich::vcovHC(fit, type = {wording.quoted(self.robust)}))"
-            )
-            kind = f"cov_type={self.robust!r}"
-        return {
-            "r": f"{fit}; summary(fit){errors}",
-            "python": "import statsmodels.api as sm; import statsmodels.formula.api as smf; "
-            f"smf.glm({', '.join(python)}).fit({kind}).summary()",
-        }
+        return {**super().own_pieces(fit, state), "events": int(state["moments"]["events"])}

@@ -60,7 +60,11 @@ class Seen:
 
 
 def judge(
-    search: Search, seen: Seen, inverse: Floats | None, metric: Floats | None = None
+    search: Search,
+    seen: Seen,
+    inverse: Floats | None,
+    metric: Floats | None = None,
+    precision: float = CONVERGED,
 ) -> tuple[str, Search]:
     """What to do next; `inverse` is that of the information over the parameters that may move.
 
@@ -79,9 +83,13 @@ def judge(
     step = inverse @ seen.score
     decrement = float(step @ seen.score)
     here = replace(search, decrement=decrement, loglik=seen.loglik)
-    if decrement <= CONVERGED:
+    if decrement <= precision:
         return "done", here
-    if decrement <= ROUNDING and search.decrement is not None and decrement >= search.decrement / 4:
+    if (
+        decrement <= ROUNDING * precision / CONVERGED
+        and search.decrement is not None
+        and decrement >= search.decrement / 4
+    ):
         return "done", here
     length = float(np.linalg.norm(step if metric is None else metric * step))
     if decrement <= RUNAWAY and search.length > 0 and search.halvings == 0 and length > search.length / 2:

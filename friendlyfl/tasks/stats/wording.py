@@ -38,18 +38,17 @@ def no_convergence(rounds: int | None, decrement: float | None) -> str:
     return f"{after}{last}: no coefficients are given. Try fewer predictors, or join rare levels."
 
 
-def separation(lost: Sequence[str], all_of_them: bool) -> str:
+def separation(lost: Sequence[str], all_of_them: bool, alike: str = "all have the same outcome") -> str:
     """What R's user knows as “fitted probabilities numerically 0 or 1 occurred”, with the terms named."""
     if len(lost) == 1:
         found = (
-            f"Separation: the estimate of {listed(lost)} grows without bound, because it marks patients who all "
-            "have the same outcome. It has no standard error, and its value is only where the search stopped."
+            f"Separation: the estimate of {listed(lost)} grows without bound, because it marks patients who {alike}. "
+            "It has no standard error, and its value is only where the search stopped."
         )
     else:
         found = (
             f"Separation: the estimates of {listed(lost)} grow without bound, because together they mark patients "
-            "who all have the same outcome. They have no standard errors, and their values are only where the "
-            "search stopped."
+            f"who {alike}. They have no standard errors, and their values are only where the search stopped."
         )
     others = "" if all_of_them else " The other terms are not affected."
     return f"{found}{others} Join rare levels, leave such terms out, or describe these groups in a table."
@@ -65,6 +64,32 @@ def dropped(dependent: Sequence[str], constant: Sequence[str]) -> list[str]:
         was = "was" if len(dependent) == 1 else "were"
         notes.append(f"{listed(dependent)} {was} left out: the terms before already say the same.")
     return notes
+
+
+MUCH_DISPERSION = 1.5
+NO_DISPERSION = (
+    "There are as many terms as patients, so the dispersion cannot be estimated and there are no standard errors. "
+    "Try fewer predictors."
+)
+NO_ROBUST_SEPARATED = "Robust errors are not given where a term has no finite estimate; se is the model's."
+
+
+def no_robust(kind: str) -> str:
+    """Why a sandwich has no filling."""
+    if kind == "HC3":
+        return (
+            "HC3 errors cannot be computed: some patients alone decide their fitted value, as the only one of a level "
+            "or hospital does. Choose HC0 or HC1, or join rare levels."
+        )
+    return f"{kind} errors cannot be computed: there are as many terms as patients. Try fewer predictors."
+
+
+def overdispersed(ratio: float) -> str:
+    """When a Poisson model's errors are too small."""
+    return (
+        f"The counts vary {ratio:.1f} times as much as a Poisson law says, so these errors are too small: use "
+        "dispersion estimated, robust errors or negative binomial regression."
+    )
 
 
 def few_events(events: float, terms: int) -> list[str]:
