@@ -19,9 +19,10 @@ LABELS = ("term", "outcome", "variable", "site", "study", "pair", "group", "leve
 ESTIMATES = ("estimate", "difference", "diff", "mean", "auc", "smd")
 ERRORS = ("se_stacked", "se_joint", "se_robust", "se", "se_hc0_weights_fixed")
 NOT_DRAWN = ("(Intercept)", "Log(scale)")
+POOLED_AS = {"fixed": "Fixed effect", "random": "Random effects", "common": "Common effect"}
 POOLED = ("pooled", "fixed", "random", "fixed effect", "random effects", "common", "common effect", "all")
 CRITICAL = 1.959963984540054
-TICKS = (1, 2, 5)
+TICKS = ((1, 2, 5), (1, 1.5, 2, 3, 5, 7))
 FURTHEST = 40.0  # times the estimates, beyond which an interval ends in an arrow
 GAP, PLOT, P_WIDE = 3.0, 56.0, 11.0
 
@@ -190,7 +191,11 @@ def mark(row: Mapping[str, Any], ratio: bool, names: Names) -> Mark:
             f"{lettering.HOSPITAL} {row['site']}" if is_number(row["site"]) else str(row["site"]),
             *words[:0],
         ]
-    label = ", ".join(names.any(word) for word in words) or lettering.DASH
+    label = (
+        POOLED_AS.get(words[0].lower() if words else "", "")
+        or ", ".join(map(names.any, words))
+        or lettering.DASH
+    )
     key = lettering.first_of(row, ESTIMATES)
     value = row.get(key) if key else None
     lower, upper = row.get("ci_lower"), row.get("ci_upper")
@@ -223,17 +228,20 @@ def limits(marks: Sequence[Mark], ratio: bool, nothing: float | None) -> tuple[f
     typical = sorted(points)[len(points) // 8], sorted(points)[-1 - len(points) // 8]
     low, high = max(low, typical[0] / FURTHEST), min(high, typical[1] * FURTHEST)
     low, high = min(low / 1.06, 0.8), max(high * 1.06, 1.25)
-    every = [t * 10.0**power for power in range(-12, 13) for t in TICKS]
-    ticks = [t for t in every if low <= t <= high]
-    if len(ticks) > 8:
-        ticks = [t for t in ticks if round(math.log10(t), 9).is_integer()]
-    while len(ticks) > 8:
-        ticks = [t for t in ticks if round(math.log10(t)) % 2 == 0] if len(ticks) <= 16 else ticks[::4]
-    if len(ticks) < 3:
-        step = 0.1 if high / low < 1.9 else 0.25
-        first = math.ceil(low / step)
-        ticks = [round(k * step, 10) for k in range(first, math.floor(high / step) + 1)]
-    return low, high, ticks
+    return low, high, _log_ticks(low, high)
+
+
+def _log_ticks(low: float, high: float) -> list[float]:
+    """Round numbers on a logarithmic axis: the first kind of which enough fit, and never more than 8."""
+    powers = [[10.0**power for power in range(-160, 161, step)] for step in (40, 10, 4, 2, 1)]
+    steps = [[round(m * 10.0**power, 9) for power in range(-6, 7) for m in kind] for kind in TICKS]
+    even = [[round(k * step, 10) for k in range(1, 200)] for step in (0.5, 0.25, 0.2, 0.1, 0.05)]
+    for kinds, fewest in ((powers, 3), ([*steps, *even], 4), ([*steps, *even], 2)):
+        for kind in kinds:
+            inside = [value for value in kind if low <= value <= high]
+            if fewest <= len(inside) <= 8:
+                return inside
+    return [1.0]
 
 
 def linear_ticks(low: float, high: float, most: int = 6) -> list[float]:
