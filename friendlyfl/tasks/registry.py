@@ -33,6 +33,7 @@ BUILT_IN = {
     "roc": "friendlyfl.tasks.stats.roc:Roc",
     "calibration": "friendlyfl.tasks.stats.calibration:Calibration",
     "competing_risks": "friendlyfl.tasks.stats.competing_risks:CompetingRisks",
+    "fine_gray": "friendlyfl.tasks.stats.fine_gray:FineGray",
     "iptw": "friendlyfl.tasks.stats.iptw:Iptw",
     "ordinal_logistic_regression": "friendlyfl.tasks.stats.ordinal_logistic_regression:OrdinalLogisticRegression",
     "censored_regression": "friendlyfl.tasks.stats.censored_regression:CensoredRegression",

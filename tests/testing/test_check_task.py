@@ -116,7 +116,7 @@ def test_numbers_by_path() -> None:
     )
 
 
-NEEDS_SECURE_SUM = {"kaplan_meier", "competing_risks", "roc"}
+NEEDS_SECURE_SUM = {"kaplan_meier", "roc", "competing_risks", "fine_gray"}
 
 
 @pytest.mark.parametrize(("name", "task"), registry.every(), ids=[name for name, _ in registry.every()])
