@@ -13,6 +13,7 @@ import uvicorn
 from friendlyfl.controller import open_home
 from friendlyfl.controller.home import Home
 from friendlyfl.core.errors import ConflictError
+from friendlyfl.core.settled import settle
 
 if TYPE_CHECKING:
     from friendlyfl.controller.models import Identity
@@ -67,6 +68,7 @@ def serve(home: Home, host: str, port: int, *, ready: Callable[["Identity", str]
         portal = Portal(config, lambda: ready(row, _address(listener)))
         agent = Agent()
         with _signals(portal):
+            settle()
             agent.start()
             try:
                 portal.run(sockets=[listener])

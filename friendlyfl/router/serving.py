@@ -17,6 +17,8 @@ from django.core.management import call_command
 from django.db import OperationalError, connection
 from django.db.migrations.executor import MigrationExecutor
 
+from friendlyfl.core.settled import settle
+
 from .environment import BadSetting
 
 APPLICATION = "friendlyfl.router.asgi:application"
@@ -144,5 +146,6 @@ def serve(listener: socket.socket) -> None:
     host, port = listener.getsockname()[:2]
     server = Server(uvicorn.Config(**uvicorn_options(host, port)))
     signal.signal(signal.SIGTERM, server.handle_exit)  # uvicorn raises the signal again when it has stopped
+    settle()
     with contextlib.suppress(KeyboardInterrupt):
         server.run(sockets=[listener])
