@@ -33,7 +33,7 @@ def get(model: type[Row], *, without: Sequence[str] = (), **where: Any) -> Row:
     """The row that fits; `model.DoesNotExist` if none does."""
     found = first(model, without=without, **where)
     if found is None:
-        raise model.DoesNotExist
+        raise model.DoesNotExist  # type: ignore[attr-defined]
     return found
 
 
