@@ -194,6 +194,11 @@ class Task:
         return ()
 
     @property
+    def other_tasks(self) -> tuple[str, ...]:
+        """Names of tasks whose analysis is part of this step: a hospital must allow these too."""
+        return ()
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """Every dictionary column the step reads, in the order of the parameters."""
         names = [

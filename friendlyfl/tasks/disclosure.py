@@ -7,6 +7,7 @@ the Table's own record of rows, designs and groups, and the counts a task would 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +24,18 @@ from friendlyfl.tasks.dictionary import SITE, Floats, Integers
 from friendlyfl.tasks.params import Column, Columns
 from friendlyfl.tasks.table import Table, missing
 
-RULES = ("tasks", "sum_of_sites", "time", "rounds", "rows", "ratio", "extremes", "probes", "cell")
+RULES = (
+    "tasks",
+    "sum_of_sites",
+    "time",
+    "rounds",
+    "rows",
+    "ratio",
+    "extremes",
+    "probes",
+    "cell",
+    "difference",
+)
 HIDDEN = ".hidden:"  # before the name of an array: 1 where its cell is hidden
 USED, DROPPED, DROPPED_HIDDEN = ".used", ".dropped", ".dropped_hidden"
 REFUSAL_LENGTH = 256  # of every refusal, so that its size does not tell which rule it was
@@ -56,6 +68,7 @@ class Policy:
     probes: int = 20
     time: int = 5
     sum_of_sites: int = 3
+    difference: int = 5
     tasks: tuple[str, ...] = tuple(registry.BUILT_IN)
 
     def to_json(self) -> dict[str, Any]:
@@ -83,12 +96,21 @@ class Policy:
 
 def check_plan(task: Task, name: str, policy: Policy) -> None:
     """The rules that need no data."""
-    if name not in policy.tasks and f"{name} {task.version}" not in policy.tasks:
-        raise Refused("tasks")
+    others = [(other, registry.find(other).version) for other in task.other_tasks]
+    for each, version in [(name, task.version), *others]:
+        if each not in policy.tasks and f"{each} {version}" not in policy.tasks:
+            raise Refused("tasks")
     if task.secure_sum and task.sites < policy.sum_of_sites:
         raise Refused("sum_of_sites")
     if task.by_time and not task.secure_sum:
         raise Refused("time")
+
+
+def check_differences(cohorts: Sequence[npt.NDArray[np.bool_]], policy: Policy) -> None:
+    """The rows of one plan's steps: where two steps differ by a few people, their numbers would tell of those few."""
+    for one, other in itertools.combinations(cohorts, 2):
+        if 0 < np.count_nonzero(one != other) < policy.difference:
+            raise Refused("difference")
 
 
 def check_before(task: Task, table: Table, policy: Policy) -> None:

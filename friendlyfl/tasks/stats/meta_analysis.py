@@ -103,6 +103,10 @@ class MetaAnalysis(EachTask):
         }  # so that rules see the fit's columns
 
     @property
+    def other_tasks(self) -> tuple[str, ...]:
+        return (self.values["model"],)
+
+    @property
     def inner(self) -> Task:
         """The regression of one hospital, which knows of no other."""
         own = type(self).parameters

@@ -10,6 +10,8 @@ from scipy.optimize import minimize_scalar
 from statsmodels.stats.meta_analysis import combine_effects
 
 from friendlyfl.core.errors import UsageError
+from friendlyfl.tasks import engine
+from friendlyfl.tasks.disclosure import Policy
 from friendlyfl.tasks.stats.heterogeneity import Heterogeneity
 from friendlyfl.tasks.stats.meta_analysis import MetaAnalysis
 from friendlyfl.testing.check_task import check_task
@@ -259,9 +261,14 @@ def test_rules_refuse_what_they_would_refuse_of_the_regression():
         outcome = run(MetaAnalysis, [frame, *FRAMES[1:]], DICTIONARY, parameters=MODEL)
         assert outcome.result.privacy.refused[0]["rule"] == rule
         assert outcome.result.coefficients == [] and not outcome.sent  # refused before the first number
+    for allowed, rules in [
+        (("meta_analysis",), ["tasks"]),
+        (("meta_analysis", "logistic_regression 1.0"), []),
+    ]:
+        policy = Policy(tasks=allowed)
+        outcome = run("meta_analysis", FRAMES[:1], DICTIONARY, policy=policy, parameters=MODEL)
+        assert [row["rule"] for row in outcome.result.privacy.refused] == rules
     with pytest.raises(UsageError, match="cannot use secure sums"):
-        from friendlyfl.tasks import engine
-
         engine.make_task(MetaAnalysis, None, MODEL, DICTIONARY, 3, secure_sum=True)
 
 
