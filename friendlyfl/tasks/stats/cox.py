@@ -32,9 +32,9 @@ from friendlyfl.tasks.stats.cox_risk import (
     Floats,
     Followed,
     Integers,
+    OwnPartial,
     Partial,
     Steps,
-    partial_of,
     summed_by,
 )
 from friendlyfl.tasks.stats.likelihood import Fit
@@ -74,7 +74,7 @@ class Cox(PartialLikelihood):
         "ph_info": Cross,
         "hazard": Sum,
         "meat": Cross,
-        "clusters": Count,
+        "clusters": Sum,
     }
 
     @property
@@ -170,7 +170,7 @@ class Cox(PartialLikelihood):
             return update
         steps = Steps(**state["steps"]) if "steps" in state else None
         if self.by_site:
-            own = partial_of(rows, len(cells), design, theta, self.ties == "efron")
+            own = OwnPartial.of(rows, len(cells), design, theta, self.ties == "efron")
             tests = [own.over_time(g) for g in self._transformed(cells, state)]
             update["ph_score"] = np.stack([score for score, _ in tests])
             update["ph_info"] = np.stack([info for _, info in tests])

@@ -87,7 +87,8 @@ class RiskSums:
     """Sums at each cell: of risk, risk times columns, risk times products, over those at risk (`at`) and, where
     several have the event at once, over those (`tied`). `events` are sums of the columns over the events.
 
-    `at` and `tied` are divided by 2^shift of their cell, so that what is added keeps its digits.
+    `at` and `tied` are divided by 2^shift of their cell, so that what is added keeps its digits. Products are there
+    only where they have to be added by cell.
     """
 
     at: Floats  # (cells, 1 + columns + products)
@@ -95,16 +96,25 @@ class RiskSums:
     events: Floats  # (cells, columns)
 
     @classmethod
-    def of(cls, rows: Followed, design: Floats, theta: Floats, ties: Bools, shift: Integers) -> RiskSums:
+    def of(
+        cls,
+        rows: Followed,
+        design: Floats,
+        theta: Floats,
+        ties: Bools,
+        shift: Integers,
+        products: bool = True,
+    ) -> RiskSums:
         """`ties` marks the cells of which Efron's rule needs the sums over events."""
-        cells, columns = len(ties), design.shape[1]
+        sums = _products if products else _weighted
+        cells = len(ties)
         risk = np.exp(design @ theta)
         size = 1 << max(cells - 1, 0).bit_length()
         nodes = _nodes(rows.first, rows.stop, size)
-        tree = np.zeros((2 * size, 1 + columns + len(pairs_of(columns)[0])))
+        tree = np.zeros((2 * size, sums(design[:0], risk[:0]).shape[1]))
         for start in range(0, len(design), BLOCK):
             part = slice(start, start + BLOCK)
-            tree += nodes[part].T @ _products(design[part], risk[part])
+            tree += nodes[part].T @ sums(design[part], risk[part])
         level = 1
         while level < size:
             below = np.arange(2 * level, 4 * level)
@@ -115,7 +125,7 @@ class RiskSums:
         events = _by_cell(rows.cell, cells) @ design[dying]
         place = np.cumsum(ties) - 1
         dying = dying[ties[rows.cell]]
-        tied = _by_cell(place[rows.stop[dying] - 1], int(ties.sum())) @ _products(design[dying], risk[dying])
+        tied = _by_cell(place[rows.stop[dying] - 1], int(ties.sum())) @ sums(design[dying], risk[dying])
         return cls(tree[size : size + cells] * scale, tied * scale[ties], events)
 
     @property
@@ -128,10 +138,14 @@ def _by_cell(cell: Integers, cells: int) -> sparse.csr_matrix:
     return sparse.csr_matrix((ones, (cell, np.arange(len(cell)))), shape=(cells, len(cell)))
 
 
+def _weighted(design: Floats, risk: Floats) -> Floats:
+    return np.hstack([risk[:, None], design * risk[:, None]])
+
+
 def _products(design: Floats, risk: Floats) -> Floats:
     one, other = pairs_of(design.shape[1])
-    weighted = design * risk[:, None]
-    return np.hstack([risk[:, None], weighted, weighted[:, one] * design[:, other]])
+    weighted = _weighted(design, risk)
+    return np.hstack([weighted, weighted[:, 1 + one] * design[:, other]])
 
 
 def _nodes(first: Integers, stop: Integers, size: int) -> sparse.csr_matrix:
@@ -220,7 +234,7 @@ class Partial:
 
     @cached_property
     def spread(self) -> Floats:
-        """By cell: the sum over steps of the weighted covariance of the columns; their sum is the information."""
+        """By cell: the sum over steps of the weighted covariance of the columns."""
         q = len(self.theta)
         one, other = pairs_of(q)
         at, tied = self.sums.at, self._tied
@@ -237,6 +251,10 @@ class Partial:
         whole[:, one, other] = whole[:, other, one] = upper
         return whole
 
+    def information(self, weight: Floats) -> Floats:
+        """Information of the cells, each with its weight."""
+        return np.asarray(np.tensordot(weight, self.spread, axes=1))
+
     @property
     def hazard(self) -> Floats:
         """The step of the cumulative hazard at each cell, where the columns are 0."""
@@ -244,9 +262,8 @@ class Partial:
 
     def over_time(self, transform: Floats) -> tuple[Floats, Floats]:
         """For columns times a function of time: their score, and their information with the columns and themselves."""
-        crossed = np.tensordot(transform, self.spread, axes=1)
-        own = np.tensordot(transform**2, self.spread, axes=1)
-        return transform @ self.excess, np.stack([crossed, own])
+        info = [self.information(transform), self.information(transform**2)]
+        return transform @ self.excess, np.stack(info)
 
     @property
     def steps(self) -> Steps:
@@ -311,12 +328,32 @@ def _running(values: Floats) -> Floats:
     return np.concatenate([np.zeros((1, *values.shape[1:])), np.cumsum(values, axis=0)])
 
 
-def partial_of(rows: Followed, cells: int, design: Floats, theta: Floats, efron: bool) -> Partial:
-    """The partial likelihood of these rows alone."""
-    deaths = rows.deaths(cells)
-    ties = (deaths > 1) & efron
-    shift = np.zeros(cells, dtype=np.int64)
-    return Partial(theta, deaths, ties, shift, RiskSums.of(rows, design, theta, ties, shift))
+@dataclass(frozen=True)
+class OwnPartial(Partial):
+    """The partial likelihood of rows that are all here: products are summed over rows at once, not by cell."""
+
+    rows: Followed
+    design: Floats
+
+    @classmethod
+    def of(cls, rows: Followed, cells: int, design: Floats, theta: Floats, efron: bool) -> OwnPartial:
+        deaths = rows.deaths(cells)
+        ties = (deaths > 1) & efron
+        shift = np.zeros(cells, dtype=np.int64)
+        sums = RiskSums.of(rows, design, theta, ties, shift, products=False)
+        return cls(theta, deaths, ties, shift, sums, rows, design)
+
+    def information(self, weight: Floats) -> Floats:
+        hazard = _running(weight * self._moment(0, 1))
+        total = hazard[self.rows.stop] - hazard[self.rows.first]
+        total[self.rows.dead] -= (weight * self._moment(1, 1))[self.rows.cell]
+        total *= np.exp(self.design @ self.theta)
+        at, tied = self.sums.at[:, 1:], self._tied[:, 1:]
+        crossed = tied.T @ (at * (weight * self._moment(1, 2))[:, None])
+        means = at.T @ (at * (weight * self._moment(0, 2))[:, None]) - crossed - crossed.T
+        means += tied.T @ (tied * (weight * self._moment(2, 2))[:, None])
+        info: Floats = self.design.T @ (self.design * total[:, None]) - means
+        return (info + info.T) / 2.0
 
 
 def same_times(time: Floats, entry: Floats | None) -> tuple[Floats, Floats | None]:

@@ -24,9 +24,9 @@ from friendlyfl.tasks.stats.cox_risk import (
     Floats,
     Followed,
     Integers,
+    OwnPartial,
     Partial,
     RiskSums,
-    partial_of,
     same_times,
 )
 from friendlyfl.tasks.stats.likelihood import Likelihood
@@ -251,8 +251,12 @@ class PartialLikelihood(Likelihood):
         design, theta = self.columns_of(data, state), state["search"]["theta"][1:]
         update: Update
         if self.by_site:
-            own = partial_of(rows, len(cells), design, theta, self.ties == "efron")
-            update = {"loglik": own.loglik, "score": own.excess.sum(axis=0), "info": own.spread.sum(axis=0)}
+            own = OwnPartial.of(rows, len(cells), design, theta, self.ties == "efron")
+            update = {
+                "loglik": own.loglik,
+                "score": own.excess.sum(axis=0),
+                "info": own.information(np.ones(len(cells))),
+            }
         else:
             sums = RiskSums.of(rows, design, theta, self._ties(state), state["shift"])
             update = {"at_risk": sums.at, "tied": sums.tied, "event_columns": sums.events}
@@ -273,7 +277,7 @@ class PartialLikelihood(Likelihood):
             loglik, score, info = 0.0, np.zeros(q), np.zeros((q, q))
             if not overflow and partial.finite:
                 loglik, score = partial.loglik, partial.excess.sum(axis=0)
-                info = partial.spread.sum(axis=0)
+                info = partial.information(np.ones(len(ties)))
                 own["partial"] = partial
                 level, slope = partial.levels
                 state = {**state, "level": level, "slope": slope, "level_at": theta}
@@ -288,7 +292,11 @@ class PartialLikelihood(Likelihood):
         answer = super().combine_fit(state, {**seen, **own})
         if isinstance(answer, Done) or answer["stage"] != "fit" or self.by_site:
             return answer
-        return {**answer, "shift": self._shift(answer, state)}
+        return {
+            **answer,
+            "shift": self._shift(answer, state),
+            "sums_null": {},
+        }  # tables by time do not travel on
 
     def _far(self, state: State) -> list[str]:
         """Terms whose standardised estimate is beyond all that patients can differ by."""
