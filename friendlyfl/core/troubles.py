@@ -30,6 +30,7 @@ TROUBLES: dict[str, str] = {
     "refused_extremes": "Refused by the hospital's rule: a single person's value could show.",
     "refused_rounds": "Refused by the hospital's rule: too many rounds.",
     "refused_probes": "Refused by the hospital's rule: too many questions about one column.",
+    "refused_difference": "Refused by the hospital's rule: the patients of two steps differ by too few people.",
     "refused_time": "Refused by the hospital's rule: times this fine need a secure sum, which a later version brings.",
     "refused_sum_of_sites": "Refused by the hospital's rule: too few hospitals in a secure sum.",
     "refused_tasks": "Refused by the hospital's rule: this task is not on its list.",

@@ -13,6 +13,7 @@ Names that start with a dot are the platform's own: `.round` and `.stage` are no
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,7 +27,7 @@ from friendlyfl.tasks.dictionary import Dictionary
 from friendlyfl.tasks.disclosure import DROPPED, DROPPED_HIDDEN, HIDDEN, USED, Policy
 from friendlyfl.tasks.outcome import Exchange, finished
 from friendlyfl.tasks.params import Column
-from friendlyfl.tasks.table import Table
+from friendlyfl.tasks.table import Table, cohort_rows, read_column
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -116,6 +117,22 @@ def plan_check(task: Task, name: str, frame: pd.DataFrame, policy: Policy | None
     except FriendlyError as error:
         problems.append(error)
     return problems
+
+
+def plan_differences(tasks: Sequence[Task], frame: pd.DataFrame, policy: Policy) -> None:
+    """Refused where the patients of two steps of a plan differ by a few at this site.
+
+    Data that do not fit are for `plan_check` to tell.
+    """
+    cohorts = {task.cohort.text if task.cohort else "": task for task in tasks}
+    if len(cohorts) > 1:
+        disclosure.check_differences(
+            [
+                cohort_rows(frame, task.cohort, partial(read_column, frame, dictionary=task.dictionary))
+                for task in cohorts.values()
+            ],
+            policy,
+        )
 
 
 def begin(task: Task) -> dict[str, Any]:

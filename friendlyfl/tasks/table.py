@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from friendlyfl.core.errors import UsageError
 from friendlyfl.tasks.cohort import Cohort
+from friendlyfl.tasks.criteria import Values
 from friendlyfl.tasks.dictionary import SITE, ColumnSpec, Dictionary, Floats, Integers
 from friendlyfl.tasks.terms import INTERCEPT, DesignColumn, design_columns, site_spec, term_columns
 from friendlyfl.tasks.values import DataError, column_values, missing_column, rows_text
@@ -89,8 +90,8 @@ class Table:
         """
         names = list(dict.fromkeys(name for name in columns if name != SITE))
         wanted = dict.fromkeys([*names, *(cohort.columns if cohort else ())])
-        values = {name: _read(frame, name, dictionary) for name in wanted}
-        inside = cohort.rows(values.__getitem__) if cohort else np.ones(len(frame), dtype=bool)
+        values = {name: read_column(frame, name, dictionary) for name in wanted}
+        inside = cohort_rows(frame, cohort, values.__getitem__)
         keep = inside.copy()
         for name in names if complete else ():
             keep &= ~missing(values[name])
@@ -253,7 +254,12 @@ class Table:
         return np.bincount(codes[codes >= 0])
 
 
-def _read(frame: pd.DataFrame, name: str, dictionary: Dictionary) -> npt.NDArray[Any]:
+def cohort_rows(frame: pd.DataFrame, cohort: Cohort | None, values: Values) -> npt.NDArray[np.bool_]:
+    """Which rows of a site's table are in the cohort; without one, all."""
+    return cohort.rows(values) if cohort else np.ones(len(frame), dtype=bool)
+
+
+def read_column(frame: pd.DataFrame, name: str, dictionary: Dictionary) -> npt.NDArray[Any]:
     """One column of a site's table, in the dictionary's terms."""
     spec = dictionary.spec(name)
     if name not in frame.columns:

@@ -130,6 +130,10 @@ def test_only_rows_that_meet_the_criteria_of_plan_and_step_are_there(start, data
     lead.ask({"do": "begin", "step": 1, "out": str(state)}, **NEVER)
     answer = local(seat, state)
     assert answer["rows"] == 40 and "that meet the inclusion criteria" in answer["what"]
+    for last, codes in ((69, ["refused_difference"]), (60, [])):
+        second = {**opened["steps"][0], "seq": 2, "criteria": ["age >= 30", f"age <= {last}"]}
+        both = {**opened, "steps": [{**second, "seq": 1, "criteria": ["age >= 30", "age <= 72"]}, second]}
+        assert [problem["code"] for problem in start(both).open(**NEVER)["problems"]] == codes
     opened["steps"][0]["criteria"] = ["shoe > 3"]
     [problem] = start(opened).open(**NEVER)["problems"]
     assert problem["code"] == "parameters" and "shoe" in problem["sentence"]

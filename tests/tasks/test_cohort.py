@@ -10,6 +10,7 @@ from friendlyfl.core.errors import UsageError
 from friendlyfl.tasks import Dictionary, engine
 from friendlyfl.tasks.cohort import Cohort, conditions
 from friendlyfl.tasks.criteria import Comparison, Joined, Not
+from friendlyfl.tasks.disclosure import Policy, Refused
 from friendlyfl.testing.simulate import simulate
 from tests.tasks.mean import Mean
 
@@ -291,3 +292,22 @@ def test_rows_keep_their_numbers_in_sentences():
     frame.loc[70, "crp"] = "high"
     with pytest.raises(UsageError, match="row 71"):
         simulate(Mean, [frame], DICTIONARY, rules="off", outcome="crp", where="age >= 50")
+
+
+def test_two_steps_may_not_differ_by_a_few():
+    frame = pd.DataFrame({"age": np.arange(100.0), "crp": 1.0, "sex": "male"})
+
+    def refused(*cohorts):
+        tasks = [
+            engine.make_task(Mean, None, {"outcome": "crp"}, DICTIONARY, 1, where=text) for text in cohorts
+        ]
+        try:
+            engine.plan_differences(tasks, frame, Policy(difference=5))
+        except Refused as error:
+            return error.rule
+        return ""
+
+    assert refused("age >= 20", "age >= 22") == refused("", "age > 0") == "difference"
+    assert refused("age >= 20", "age >= 25", "age<30", "") == ""
+    assert refused("age >= 20", "age>=20", "not age < 20") == ""
+    assert refused("age >= 20", "age < 50", "age in (1, 2)", "age in (2, 3)") == "difference"

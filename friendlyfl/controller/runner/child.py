@@ -67,6 +67,12 @@ class Seat:
             problems += [
                 {"step": step["seq"], "code": code_of(error), "sentence": error.message} for error in found
             ]
+        if not problems:
+            try:
+                tasks = [self._task(step["seq"]) for step in request["steps"]]
+                engine.plan_differences(tasks, self.frame, self.policy)
+            except FriendlyError as error:
+                problems.append({"step": 0, "code": code_of(error), "sentence": error.message})
         return {"problems": problems, "rows": source.rows, "digest": source.digest}
 
     def _step(self, seq: int) -> dict[str, Any]:
