@@ -265,13 +265,6 @@ class Calibration(Task):
 
     def _notes(self, state: State) -> list[str]:
         sums, (large, both), notes = state["sums"], state["verdicts"], []
-        edges, impossible = float(np.sum(sums["edges"])), float(sums["edges"][1])
-        if edges != 0:  # or hidden
-            several = "Some predictions are" if np.isnan(edges) else f"{edges:.0f} predictions are"
-            notes.append(EDGES.format("1 prediction is" if edges == 1 else several))
-        if impossible != 0:
-            some = "some patients" if np.isnan(impossible) else f"{impossible:.0f} patients"
-            notes.append(IMPOSSIBLE.format("1 patient" if impossible == 1 else some))
         if large == "alike":
             notes.append(ALL_ALIKE.format("yes" if sums["events"] else "no"))
         elif large != "done":
@@ -285,6 +278,13 @@ class Calibration(Task):
             notes.append(SAME)
         elif both != "done":
             notes.append(PERFECT)
+        edges, impossible = float(np.sum(sums["edges"])), float(sums["edges"][1])
+        if edges != 0:  # or hidden
+            several = "Some predictions are" if np.isnan(edges) else f"{edges:.0f} predictions are"
+            notes.append(EDGES.format("1 prediction is" if edges == 1 else several))
+        if impossible != 0:
+            some = "some patients" if np.isnan(impossible) else f"{impossible:.0f} patients"
+            notes.append(IMPOSSIBLE.format("1 patient" if impossible == 1 else some))
         return notes if all(state["shown"]) else [*notes, HIDDEN]
 
     # Words.

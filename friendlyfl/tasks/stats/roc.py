@@ -275,9 +275,10 @@ class Roc(Task):
         factor = spec.type == "factor"
         levels = ", ".join(wording.quoted(level) for level in spec.levels) if factor else "0, 1"
         direction = "<" if self.sign > 0 else ">"
+        scores = [self._score(marker) for marker in self.markers]
         curves = [
-            f'pROC::roc({outcome}, d${wording.r_name(marker)}, levels = c({levels}), direction = "{direction}")'
-            for marker in self.markers
+            f'pROC::roc({outcome}, {score}, levels = c({levels}), direction = "{direction}")'
+            for score, _ in scores
         ]
         r = "; ".join(f"r{place} <- {curve}" for place, curve in enumerate(curves, start=1))
         r += "; " + "; ".join(f"pROC::ci.auc(r{place})" for place in range(1, len(curves) + 1))
@@ -287,8 +288,16 @@ class Roc(Task):
         )
         happened = f"d[{self.outcome!r}]" + (f" == {spec.levels[1]!r}" if factor else "")
         minus = "" if self.sign > 0 else "-"
-        python = "; ".join(f"roc_auc_score({happened}, {minus}d[{marker!r}])" for marker in self.markers)
+        python = "; ".join(f"roc_auc_score({happened}, {minus}{score})" for _, score in scores)
         return {"r": r, "python": f"from sklearn.metrics import roc_auc_score; {python}"}
+
+    def _score(self, marker: str) -> tuple[str, str]:
+        """A score in R and in Python; the levels of an ordered factor in their order."""
+        spec, column = self.spec(marker), f"d${wording.r_name(marker)}"
+        if spec.type != "factor":
+            return column, f"d[{marker!r}]"
+        levels = ", ".join(wording.quoted(level) for level in spec.levels)
+        return f"ordered({column}, c({levels}))", f"d[{marker!r}].map({list(spec.levels)!r}.index)"
 
 
 def _in_words(row: Mapping[str, Any]) -> str:
