@@ -16,7 +16,7 @@ from friendlyfl.core.errors import UsageError
 from friendlyfl.core.limits import RING_MAGNITUDE
 from friendlyfl.tasks import Choice, Column, Columns, Count, Cross, Done, Sum, Table
 from friendlyfl.tasks.base import Kind, State, Update
-from friendlyfl.tasks.dictionary import GRID_POINTS
+from friendlyfl.tasks.dictionary import GRID_POINTS, Dictionary
 from friendlyfl.tasks.stats import cox_report, event_types, time_counts, wording
 from friendlyfl.tasks.stats.basis import Basis, View
 from friendlyfl.tasks.stats.cox_report import numbers_at_times
@@ -114,11 +114,17 @@ class FineGray(Likelihood):
     def name_of_interest(self) -> str:
         return event_types.types_of(self.spec(self.event))[self.of_interest - 1]
 
-    def start(self) -> State:
-        if self.crr and self.ties == "efron":
+    @classmethod
+    def validate(cls, given: Mapping[str, Any], dictionary: Dictionary, sites: int = 1) -> dict[str, Any]:
+        values = super().validate(given, dictionary, sites)
+        event_types.place_of(values["failcode"], dictionary.spec(values["event"]), cls.failcode.title)
+        if values["convention"] == "crr" and values["ties"] == "efron":
             raise UsageError("parameter", EFRON)
+        return values
+
+    def start(self) -> State:
         time_counts.check_size(3 * self.spec(self.time).grid_size, self.time)
-        return {**super().start(), "of_interest": self.of_interest}
+        return super().start()
 
     # Stage moments: with the columns' middles, who was censored or had which event when.
 
