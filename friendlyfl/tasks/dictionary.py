@@ -28,6 +28,7 @@ SITE = ".site"  # the built-in factor: the site's number in the plan
 TYPES = ("integer", "number", "factor", "date", "text")
 ALIASES = {"numeric": "number", "ordered": "factor"}
 GRID_POINTS = 4_000_000  # a finer grid would make an Update too large to send
+SMALLEST_SCALE = 2.0**-256  # so that the product of a few scales is a number
 EPOCH = dt.date(1970, 1, 1)
 KNOWN_KEYS = {"type", "label", "unit", "levels", "range", "step", "ordered", "grid"}
 
@@ -80,11 +81,16 @@ class ColumnSpec:
 
     @property
     def scale(self) -> float:
-        """A power of two no smaller than the largest value allowed: dividing by it loses no bit."""
-        largest = (
-            max(abs(self.low or 0.0), abs(self.high or 0.0)) if self.is_number or self.type == "date" else 1.0
-        )
-        return 2.0 ** max(0, math.ceil(math.log2(largest))) if largest > 1 else 1.0
+        """A power of two no smaller than the largest value allowed: dividing by it loses no bit.
+
+        Below 1 where both bounds say so, for what is added keeps 64 bits behind the point: a value of 1e-9 would have
+        few of them.
+        """
+        bounds = [abs(bound) for bound in (self.low, self.high) if bound is not None]
+        if self.type in ("factor", "text") or not any(bounds):
+            return 1.0
+        scale: float = 2.0 ** math.ceil(math.log2(max(bounds)))
+        return max(scale, SMALLEST_SCALE if len(bounds) == 2 else 1.0)
 
     @property
     def grid_size(self) -> int:

@@ -122,6 +122,19 @@ def test_too_fine_a_grid_and_none_at_all_are_sentences() -> None:
         _ = Dictionary.parse({"x": {"type": "number"}})["x"].grid_size
 
 
+def test_scales_of_small_values_are_below_one() -> None:
+    def scale(*bounds: float | None) -> float:
+        return Dictionary.parse({"x": {"type": "number", "range": list(bounds)}})["x"].scale
+
+    assert (
+        scale(0, 0.3) == 0.5
+        and scale(-1e-9, 0) == 2.0**-29
+        and scale(0, 1e-300) == 2.0**-256
+        and scale(0, 0) == 1.0
+    )
+    assert scale(None, 0.3) == scale(-0.3, None) == 1.0 and scale(None, 5) == 8.0
+
+
 @given(st.floats(1e-6, 1e12))
 def test_scales_are_powers_of_two_above_the_range(high: float) -> None:
     scale = Dictionary.parse({"x": {"type": "number", "range": [-1, high]}})["x"].scale

@@ -109,9 +109,7 @@ class CensoredRegression(LocationScale):
 
     def outcome_scale(self) -> float:
         limits = [abs(limit) for limit in (self.lower, self.upper) if limit]
-        return max(
-            self.spec(self.outcome).scale, *(2.0 ** math.ceil(math.log2(limit)) for limit in limits), 1.0
-        )
+        return max([self.spec(self.outcome).scale, *(2.0 ** math.ceil(math.log2(limit)) for limit in limits)])
 
     # The sums.
 

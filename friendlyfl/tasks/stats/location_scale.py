@@ -25,7 +25,10 @@ PERFECT = (
     "The predictors tell the outcome without any error, so its scale has no finite estimate and no coefficients are "
     "given. Look for a predictor that is the outcome itself, or for too few outcomes that are not censored."
 )
-NO_SPREAD = "The outcome is the same for every patient in this analysis, so there is nothing to explain."
+NO_SPREAD = (
+    "The outcome is the same for every patient in this analysis, or differs too little to be told from that, so there "
+    "is nothing to explain. If it should vary, choose another unit for it and give its range in the dictionary."
+)
 ENDLESS = 3e5  # how small the scale may become, against the outcome's spread, before it counts as none
 ALIKE = 1e-14  # variance over mean square: all values alike
 

@@ -31,15 +31,9 @@ class Moments:
         return self.centre + self.unit * self.first / self.n if self.n > 0 else None
 
     @property
-    def variance(self) -> float | None:
-        """With n - 1, as R's var; None for fewer than two values."""
-        if not self.n >= 2:
-            return None
-        return self.unit**2 * self._squares() / (self.n - 1)
-
-    @property
     def sd(self) -> float | None:
-        return None if self.variance is None else math.sqrt(self.variance)
+        """With n - 1, as R's sd; None for fewer than two values."""
+        return self.unit * math.sqrt(self._squares() / (self.n - 1)) if self.n >= 2 else None
 
     @property
     def skewness(self) -> float | None:
@@ -64,9 +58,9 @@ def unit_near(size: float) -> float:
 
 def smd(one: Moments, two: Moments) -> float | None:
     """First mean minus second, over the root of the mean of the two variances."""
-    if one.mean is None or two.mean is None or one.variance is None or two.variance is None:
+    if one.mean is None or two.mean is None or one.sd is None or two.sd is None:
         return None
-    spread = math.sqrt((one.variance + two.variance) / 2.0)
+    spread = math.hypot(one.sd, two.sd) / math.sqrt(2.0)
     return (one.mean - two.mean) / spread if spread > 0 else None
 
 

@@ -274,6 +274,18 @@ def test_a_column_of_equal_values_and_an_empty_one():
     assert empty["n"] == 0 and empty["missing"] == 300 and empty["mean"] is None and empty["median"] is None
 
 
+@pytest.mark.parametrize("unit", [1e-60, 1e-12, 1e200])
+def test_very_small_and_very_large_values(unit):
+    """Moles in a litre are 1e-12, and still have all their digits."""
+    values = (TABLE.age / 7.0) * unit
+    dictionary = {**DICTIONARY, "crp": {"type": "number", "range": [0, 20 * unit]}}
+    frames = spread(TABLE.assign(crp=values), 7)
+    row = rows(describe(frames, ["crp"], dictionary=dictionary, group="trt"))["crp", "all"]
+    assert row["mean"] / unit == pytest.approx((TABLE.age / 7).mean(), rel=1e-12)
+    assert row["sd"] / unit == pytest.approx((TABLE.age / 7).std(), rel=1e-10)
+    assert row["skewness"] == pytest.approx(stats.skew(TABLE.age), rel=1e-9)
+
+
 @settings(max_examples=5, deadline=None)
 @given(st.integers(1, 20), st.integers(0, 10**6))
 def test_any_cut_of_the_rows(sites, seed):
