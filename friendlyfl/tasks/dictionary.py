@@ -89,7 +89,7 @@ class ColumnSpec:
         bounds = [abs(bound) for bound in (self.low, self.high) if bound is not None]
         if self.type in ("factor", "text") or not any(bounds):
             return 1.0
-        scale: float = 2.0 ** math.ceil(math.log2(max(bounds)))
+        scale: float = 2.0 ** min(math.ceil(math.log2(max(bounds))), 1023)
         return max(scale, SMALLEST_SCALE if len(bounds) == 2 else 1.0)
 
     @property
