@@ -9,16 +9,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy import optimize, special
 
 Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
+Integers = npt.NDArray[np.integer[Any]]
 
 AS_LIKELY = 1e-7  # tables this close in probability count as equally likely, as in R
-WORK = 6_000_000  # ways to fill a column, over all that is left of the rows; and paths held at once
+WORK = 5_000_000  # ways to fill a column, over all that is left of the rows; and paths held at once
 
 
 @dataclass(frozen=True)
@@ -124,11 +125,13 @@ class _Stage:
 
 def _network(rows: Integers, columns: Integers) -> list[_Stage]:
     stages: list[_Stage] = []
-    nodes, work = rows[None, :], 0
+    places = _places(len(rows), int(rows.sum()) + 1)
+    nodes: Integers = rows[None, :].astype(np.int32)  # half the memory of what is held most
+    work = 0
     for column in columns:
         source, left, term = _fillings(nodes, int(column), WORK - work)
         work += len(source)
-        following, target = _distinct(left, int(rows.sum()) + 1)
+        following, target = _distinct(left, places)
         start = np.searchsorted(source, np.arange(len(nodes) + 1))
         empty = np.zeros(0)
         stages.append(_Stage(nodes, start, target, term, empty, empty))
@@ -140,13 +143,20 @@ def _network(rows: Integers, columns: Integers) -> list[_Stage]:
     return stages
 
 
-def _distinct(left: Integers, radix: int) -> tuple[Integers, Integers]:
-    """The different nodes and where each row of `left` is among them; the order of a table's rows does not matter."""
-    places = np.cumprod(np.append(1, np.full(left.shape[1] - 1, radix, dtype=object)))
-    if places[-1] * radix >= 2**62:
+def _places(size: int, radix: int) -> Integers:
+    """What makes one whole number of the rows of a node."""
+    if radix**size >= 2**62:
         raise TooLarge
+    return np.array([radix**place for place in range(size)], dtype=np.int64)
+
+
+def _distinct(left: Integers, places: Integers) -> tuple[Integers, Integers]:
+    """The different nodes and where each row of `left` is among them; the order of a table's rows does not matter."""
     left.sort(axis=1)
-    _key, first, target = np.unique(left @ places.astype(np.int64), return_index=True, return_inverse=True)
+    key = np.zeros(len(left), dtype=np.int64)
+    for row, place in enumerate(places):
+        key += left[:, row] * place
+    _key, first, target = np.unique(key, return_index=True, return_inverse=True)
     return left[first], target.reshape(-1)
 
 
@@ -162,20 +172,21 @@ def _fillings(nodes: Integers, column: int, bound: int) -> tuple[Integers, Integ
         low = np.maximum(0, rest - later[source, row])
         ways = np.minimum(nodes[source, row], rest) - low + 1
         total = int(ways.sum())
-        if total > bound:
+        if total * max(nodes.shape[1], 4) > 4 * bound:
             raise TooLarge
         parent = np.repeat(np.arange(len(source)), ways)
         value = low[parent] + np.arange(total) - np.repeat(np.cumsum(ways) - ways, ways)
         source, left, term = source[parent], left[parent], term[parent] - special.gammaln(value + 1.0)
         rest = rest[parent] - value
-        left[:, row] -= value
+        left[:, row] -= value.astype(np.int32)
     return source, left, term
 
 
 def _walk(stages: list[_Stage], columns: Integers, observed: float) -> float:
     """The chance of all tables whose log weight is at most `observed`."""
     norm = _log_total(stages[0].nodes, columns)[0]
-    node, past, times = np.zeros(1, dtype=np.int64), np.zeros(1), np.ones(1)
+    node: Integers = np.zeros(1, dtype=np.int64)
+    past, times = np.zeros(1), np.ones(1)
     found = []
     for number, stage in enumerate(stages):
         ways = stage.start[node + 1] - stage.start[node]
