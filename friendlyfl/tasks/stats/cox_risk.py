@@ -106,7 +106,7 @@ class RiskSums:
         products: bool = True,
     ) -> RiskSums:
         """`ties` marks the cells of which Efron's rule needs the sums over events."""
-        sums = _products if products else _weighted
+        sums = products_of if products else _weighted
         cells = len(ties)
         risk = np.exp(design @ theta)
         size = 1 << max(cells - 1, 0).bit_length()
@@ -122,10 +122,10 @@ class RiskSums:
             level *= 2
         scale = np.ldexp(1.0, -shift)[:, None]
         dying = np.flatnonzero(rows.dead)
-        events = _by_cell(rows.cell, cells) @ design[dying]
+        events = by_cell(rows.cell, cells) @ design[dying]
         place = np.cumsum(ties) - 1
         dying = dying[ties[rows.cell]]
-        tied = _by_cell(place[rows.stop[dying] - 1], int(ties.sum())) @ sums(design[dying], risk[dying])
+        tied = by_cell(place[rows.stop[dying] - 1], int(ties.sum())) @ sums(design[dying], risk[dying])
         return cls(tree[size : size + cells] * scale, tied * scale[ties], events)
 
     @property
@@ -133,7 +133,7 @@ class RiskSums:
         return all(bool(np.isfinite(getattr(self, field.name)).all()) for field in fields(self))
 
 
-def _by_cell(cell: Integers, cells: int) -> sparse.csr_matrix:
+def by_cell(cell: Integers, cells: int) -> sparse.csr_matrix:
     ones = np.ones(len(cell))
     return sparse.csr_matrix((ones, (cell, np.arange(len(cell)))), shape=(cells, len(cell)))
 
@@ -142,7 +142,7 @@ def _weighted(design: Floats, risk: Floats) -> Floats:
     return np.hstack([risk[:, None], design * risk[:, None]])
 
 
-def _products(design: Floats, risk: Floats) -> Floats:
+def products_of(design: Floats, risk: Floats) -> Floats:
     one, other = pairs_of(design.shape[1])
     weighted = _weighted(design, risk)
     return np.hstack([weighted, weighted[:, 1 + one] * design[:, other]])
@@ -310,7 +310,7 @@ class Steps:
 
     def residuals(self, rows: Followed, design: Floats, theta: Floats) -> Floats:
         """Each row's part of the score, by which it would move the answer."""
-        hazard, weighted = (_running(values) for values in (self.hazard, self.weighted))
+        hazard, weighted = (running(values) for values in (self.hazard, self.weighted))
         total = hazard[rows.stop] - hazard[rows.first]
         moved = weighted[rows.stop] - weighted[rows.first]
         cell = rows.cell
@@ -324,7 +324,7 @@ class Steps:
         return dict(vars(self))
 
 
-def _running(values: Floats) -> Floats:
+def running(values: Floats) -> Floats:
     return np.concatenate([np.zeros((1, *values.shape[1:])), np.cumsum(values, axis=0)])
 
 
@@ -344,7 +344,7 @@ class OwnPartial(Partial):
         return cls(theta, deaths, ties, shift, sums, rows, design)
 
     def information(self, weight: Floats) -> Floats:
-        hazard = _running(weight * self._moment(0, 1))
+        hazard = running(weight * self._moment(0, 1))
         total = hazard[self.rows.stop] - hazard[self.rows.first]
         total[self.rows.dead] -= (weight * self._moment(1, 1))[self.rows.cell]
         total *= np.exp(self.design @ self.theta)
@@ -375,4 +375,4 @@ def summed_by(values: Floats, cluster: Integers | None) -> Floats:
     """Rows added up within clusters."""
     if cluster is None:
         return values
-    return np.asarray(_by_cell(cluster, int(cluster.max(initial=-1)) + 1) @ values)
+    return np.asarray(by_cell(cluster, int(cluster.max(initial=-1)) + 1) @ values)

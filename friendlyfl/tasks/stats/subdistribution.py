@@ -13,9 +13,16 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
-from friendlyfl.tasks.stats.cox_risk import Followed, RiskSums, Steps, pairs_of
+from friendlyfl.tasks.stats.cox_risk import (
+    Followed,
+    RiskSums,
+    Steps,
+    by_cell,
+    pairs_of,
+    products_of,
+    running,
+)
 from friendlyfl.tasks.stats.time_counts import at_risk
 
 Floats = npt.NDArray[np.float64]
@@ -125,20 +132,18 @@ class Sums:
     def add(self, rows: Rows, theta: Floats, course: Course, ties: Bools) -> None:
         followed, weight = rows.followed(course), rows.weight(course)
         risk = np.exp(rows.design @ theta)
-        one, other = pairs_of(len(theta))
-        weighted = rows.design * risk[:, None]
-        products = np.hstack([risk[:, None], weighted, weighted[:, one] * rows.design[:, other]])
-        self.leaving += _by(followed.stop, len(self.leaving)) @ products
+        products = products_of(rows.design, risk)
+        self.leaving += by_cell(followed.stop, len(self.leaving)) @ products
         rivals = np.flatnonzero(weight > 0)
         staying = products[rivals] * weight[rivals, None]
-        self.staying += _by(followed.stop[rivals], len(self.staying)) @ staying
+        self.staying += by_cell(followed.stop[rivals], len(self.staying)) @ staying
         passed = np.searchsorted(course.censorings, rows.place[rivals], side="right").astype(np.int64)
-        self.gone += _by(passed, len(self.gone)) @ staying[:, : 1 + len(theta)]
+        self.gone += by_cell(passed, len(self.gone)) @ staying[:, : 1 + len(theta)]
         dying = np.flatnonzero(followed.dead)
-        self.events += _by(followed.cell, len(self.events)) @ rows.design[dying]
+        self.events += by_cell(followed.cell, len(self.events)) @ rows.design[dying]
         tied = ties[followed.cell]
         cell = (np.cumsum(ties) - 1)[followed.cell[tied]]
-        self.tied += _by(cell, len(self.tied)) @ products[dying[tied]]
+        self.tied += by_cell(cell, len(self.tied)) @ products[dying[tied]]
 
     def update(self, course: Course, ties: Bools, shift: Integers) -> dict[str, Floats]:
         """What is sent: sums at each event time, divided by 2^shift, and at each time of censoring."""
@@ -151,12 +156,6 @@ class Sums:
             "events": self.events,
             "gone": np.cumsum(self.gone, axis=0)[:-1] * scale[course.next_cell()],
         }
-
-
-def _by(place: Integers, places: int) -> sparse.csr_matrix:
-    return sparse.csr_matrix(
-        (np.ones(len(place)), (place, np.arange(len(place)))), shape=(places, len(place))
-    )
 
 
 def risk_sums(total: Mapping[str, Any]) -> RiskSums:
@@ -180,8 +179,8 @@ class Influence:
     @classmethod
     def of(cls, steps: Steps, course: Course, gone: Floats, shift: Integers, estimated: bool) -> Influence:
         """`gone` is the total at the answer; with `estimated` the weights' own uncertainty is allowed for."""
-        hazard = _running(steps.hazard * course.before)
-        weighted = _running(steps.weighted * course.before[:, None])
+        hazard = running(steps.hazard * course.before)
+        weighted = running(steps.weighted * course.before[:, None])
         first = course.next_cell()
         raw = np.ldexp(gone, shift[first][:, None])
         ahead = (hazard[-1] - hazard[first])[:, None]
@@ -189,7 +188,7 @@ class Influence:
         if not estimated:
             lost = np.zeros_like(lost)
         jump = lost / course.risk[:, None]
-        drift = _running(jump * (course.censored / course.risk)[:, None])
+        drift = running(jump * (course.censored / course.risk)[:, None])
         return cls(steps, hazard, weighted, jump, drift)
 
     def to_state(self) -> dict[str, Any]:
@@ -212,7 +211,3 @@ class Influence:
         counted[counted] &= course.censorings[passed[counted] - 1] == rows.place[counted]
         scores[counted] += self.jump[passed[counted] - 1]
         return scores
-
-
-def _running(values: Floats) -> Floats:
-    return np.concatenate([np.zeros((1, *values.shape[1:])), np.cumsum(values, axis=0)])

@@ -68,6 +68,15 @@ def test_what_r_printed_for_lung():
     assert {name: row["median"] for name, row in groups(result).items()} == {"sex=1": 270.0, "sex=2": 426.0}
 
 
+def test_medians_and_their_limits_as_r_prints_them():
+    """print(survfit(Surv(time, status) ~ sex, lung)): 270 (212, 310) and 426 (348, 550); of all 310 (285, 363)."""
+    limits = {"sex=1": (270, 212, 310), "sex=2": (426, 348, 550)}
+    keys = ("median", "median_ci_lower", "median_ci_upper")
+    rows = groups(curves(spread(LUNG, 4), group="sex"))
+    assert {name: tuple(row[key] for key in keys) for name, row in rows.items()} == limits
+    assert tuple(groups(curves([LUNG]))["all"][key] for key in keys) == (310, 285, 363)
+
+
 def test_the_curve_of_lifelines():
     result = curves(spread(LUNG, 3), ci="log-log")
     fitter = lifelines.KaplanMeierFitter().fit(LUNG["time"], LUNG["status"])
