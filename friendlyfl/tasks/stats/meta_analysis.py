@@ -268,14 +268,14 @@ class MetaAnalysis(EachTask):
         ]
 
     def _calls(self) -> dict[str, str]:
-        """The pooling of one term in R and in Python, from its forest table."""
-        dl = "dl" if self.method == "DL" else "reml"
+        """The pooling of one term in R and in Python, from the hospitals' rows of its forest table."""
+        python = (
+            "from statsmodels.stats.meta_analysis import combine_effects; "
+            "combine_effects(forest['estimate'], forest['se'] ** 2, method_re='dl').summary_frame()"
+        )
         return {
             "r": f"metafor::rma(yi = estimate, sei = se, data = forest, method = {wording.quoted(self.method)})",
-            "python": "from statsmodels.stats.meta_analysis import combine_effects; "
-            "combine_effects(forest['estimate'], forest['se'] ** 2, method_re='dl').summary_frame()"
-            if dl == "dl"
-            else "",
+            "python": python if self.method == "DL" else "",  # statsmodels has no REML
         }
 
 
