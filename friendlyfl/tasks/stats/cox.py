@@ -229,6 +229,13 @@ class Cox(PartialLikelihood):
     def said(self, robust: bool) -> dict[str, Any]:
         return cox_report.conventions(self, robust)
 
+    def result(self, fit: Fit, state: State, robust: Floats | None = None) -> Done:
+        done = super().result(fit, state, robust)
+        none = [row["term"] for row in done.pieces["coefficients"] if row["se"] is None]
+        if none and not fit.lost.shape[1]:
+            done.pieces["notes"].insert(0, cox_report.out_of_reach(none))
+        return done
+
     def _statistics(self, fit: Fit, state: State, fitted: int, tested: int) -> dict[str, float | None]:
         events = float(state["moments"]["events"])
         return {

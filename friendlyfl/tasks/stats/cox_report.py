@@ -40,6 +40,10 @@ NO_KM = (
     'The test of proportional hazards uses time as it is (R: transform = "identity"): R\'s default, the Kaplan-Meier '
     "transform, needs the event times of every hospital, which do not leave it under its rules."
 )
+NO_GRID = (
+    "There is no test with the Kaplan-Meier transform and no baseline hazard: the times need a range and a step in the "
+    "dictionary that make fewer different values."
+)
 NOT_INDEPENDENT = (
     "The likelihood ratio and score tests take rows to be independent; the Wald test, the intervals and p values "
     "of the terms do not."
@@ -85,6 +89,13 @@ def endless(far: Sequence[str]) -> str:
     return (
         f"Separation: the {of} {wording.listed(far)} {grow} without bound, because the order of events "
         "follows from it: no coefficients are given. Leave such terms out, or describe these patients in a table."
+    )
+
+
+def out_of_reach(terms: Sequence[str]) -> str:
+    return (
+        f"The standard error of {wording.listed(terms)} is out of reach of numbers: give the column in another unit, "
+        "with values that are not so extremely large or small."
     )
 
 
@@ -187,7 +198,7 @@ def notes(task: Cox, fit: Fit, state: State) -> list[str]:
         strata, have, say = ("stratum", "has", "says") if idle == 1 else ("strata", "have", "say")
         said.append(f"{idle} {strata} {have} no event and {say} nothing about the coefficients.")
     if "ph_score" in state and not task.shows_times:
-        said += [NO_KM, NO_BASELINE]
+        said += [NO_KM, NO_BASELINE] if task.rules else [NO_GRID]
     if "meat" in state:
         said.append(NOT_INDEPENDENT)
     return said

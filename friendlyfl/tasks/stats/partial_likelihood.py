@@ -108,11 +108,15 @@ class PartialLikelihood(Likelihood):
         """Whether counts by time may travel: always in sums by time, else only where no rules hold."""
         if not self.by_site:
             return True
-        if self.rules or not self.spec(self.time).has_grid:
+        if self.rules:
             return False
-        if self.entry and not self.spec(self.entry).has_grid:
+        columns = [self.spec(name) for name in (self.time, self.entry) if name]
+        if not all(spec.has_grid for spec in columns):
             return False
-        return self.spec(self.time).grid_size * self.strata_count <= GRID_POINTS
+        try:
+            return max(spec.grid_size for spec in columns) * self.strata_count <= GRID_POINTS
+        except UsageError:  # a grid too fine to count on, which nothing else here needs
+            return False
 
     # One site's rows.
 

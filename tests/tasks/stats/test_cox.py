@@ -455,6 +455,23 @@ def test_nobody_complete_is_a_sentence():
     assert "No row" in result.notes[0]
 
 
+def test_a_grid_too_fine_is_needed_for_sums_by_time_only():
+    dictionary = {**DICTIONARY, "time": {"type": "number", "range": [0, 1000], "step": 1e-5}}
+    with pytest.raises(UsageError, match="larger step"):
+        fit(dictionary=dictionary)
+    result = fit(strata=".site", dictionary=dictionary)
+    assert any("need a range and a step" in note for note in result.notes)
+    assert result.coefficients == fit(strata=".site").coefficients and set(result.tables) == {
+        "ph_test_identity"
+    }
+
+
+def test_values_whose_squares_are_out_of_reach_get_a_sentence():
+    dictionary = {**DICTIONARY, "age": {"type": "number"}}
+    result = fit(cut(TABLE.assign(age=TABLE.age * 1e300), SITE), ["age"], dictionary, strata=".site")
+    assert "The standard error of “age” is out of reach" in result.notes[0]
+
+
 def test_more_numbers_than_can_be_sent_is_a_sentence(monkeypatch):
     monkeypatch.setattr(partial_likelihood, "GRID_POINTS", 500)
     result = fit()
