@@ -73,7 +73,12 @@ class WeibullRegression(LocationScale):
     def begin(self, total: Mapping[str, Any]) -> Floats | Done:
         if not float(total["events"]):
             return self.no_answer(NO_EVENT, events=0)
-        return super().begin(total)
+        begin = super().begin(total)
+        if not isinstance(begin, Done):
+            begin[0] += math.log(
+                float(total["rows"]) / float(total["events"])
+            )  # times go on after a censoring
+        return begin
 
     def units(self, data: View, z: Floats) -> tuple[Floats, Floats, Floats]:
         """Smallest extreme value: log density z - e^z, log survival -e^z."""
