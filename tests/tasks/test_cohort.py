@@ -1,5 +1,8 @@
 """Inclusion criteria: what is read, what is met, how it is said, and the place that a sentence names."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -311,3 +314,14 @@ def test_two_steps_may_not_differ_by_a_few():
     assert refused("age >= 20", "age >= 25", "age<30", "") == ""
     assert refused("age >= 20", "age>=20", "not age < 20") == ""
     assert refused("age >= 20", "age < 50", "age in (1, 2)", "age in (2, 3)") == "difference"
+
+
+def test_what_the_page_writes_can_be_read():
+    page = (Path(__file__).parents[2] / "docs" / "inclusion-criteria.md").read_text("utf-8")
+    columns = {
+        "age": {"type": "integer"},
+        "sex": {"type": "factor", "levels": ["male", "female"]},
+        "nyha": {"type": "factor", "levels": ["I", "II", "III", "IV"], "ordered": True},
+    }
+    written = re.findall(r'--where "([^"]+)"', page)
+    assert len(written) == 3 and all(Cohort.read(text, Dictionary.parse(columns)) for text in written)

@@ -122,12 +122,13 @@ class ChiSquare(Task):
             )
             nothing: Row = {"statistic": None, "df": 0, "p": None}
             return {"chi_square": nothing, "fisher": nothing}
+        tests = {"chi_square": contingency.pearson(table, self.yates), "fisher": self._fisher(table, notes)}
         if contingency.expected(table).min() < SMALL:
+            exact = "; Fisher's test is exact" if tests["fisher"]["p"] is not None else ""
             notes.append(
                 f"Fewer than {SMALL} people are expected in some cells: the chi-square test is only a rough "
-                "approximation there; Fisher's test is exact."
+                f"approximation there{exact}."
             )
-        tests = {"chi_square": contingency.pearson(table, self.yates), "fisher": self._fisher(table, notes)}
         if self.strata:
             tests["mantel_haenszel"] = self._mantel_haenszel(cells, notes)
         return tests
