@@ -179,6 +179,8 @@ class Cox(PartialLikelihood):
                 hazard = np.zeros((self.strata_count, self.spec(self.time).grid_size))
                 hazard[cells.stratum, self.spec(self.time).grid_index(cells.time)[0]] = own.hazard
                 update["hazard"] = hazard
+                update["columns"] = np.zeros((self.strata_count, len(self.beta(state))))
+                update["columns"][data.site - 1] = self.own_middle(data) / self.scales(self.predictors)[1:]
         if self.is_robust and steps is not None:
             parts = summed_by(steps.residuals(rows, design, theta), cluster)
             update["meat"] = parts.T @ parts
@@ -215,7 +217,8 @@ class Cox(PartialLikelihood):
         if self.by_site and "hazard" in total:
             stratum, place = np.nonzero(total["hazard"])
             total = {**total, "hazard": total["hazard"][stratum, place]}
-            state = {**state, "cell_stratum": stratum, "cell_place": place}
+            middles = total["columns"] * self.scales(self.predictors)[1:]
+            state = {**state, "cell_stratum": stratum, "cell_place": place, "middles": middles}
         return self.result(fit, {**state, **total}, robust)
 
     # The Result.

@@ -371,8 +371,9 @@ def same_times(time: Floats, entry: Floats | None) -> tuple[Floats, Floats | Non
     return place(time), None if entry is None else place(entry)
 
 
-def summed_by(values: Floats, cluster: Integers | None) -> Floats:
+def summed_by(values: Floats, cluster: Integers | None, clusters: int | None = None) -> Floats:
     """Rows added up within clusters."""
     if cluster is None:
         return values
-    return np.asarray(by_cell(cluster, int(cluster.max(initial=-1)) + 1) @ values)
+    count = int(cluster.max(initial=-1)) + 1 if clusters is None else clusters
+    return np.asarray(by_cell(cluster, count) @ values)

@@ -28,6 +28,7 @@ from friendlyfl.tasks.stats.cox_risk import (
     Partial,
     RiskSums,
     same_times,
+    summed_by,
 )
 from friendlyfl.tasks.stats.likelihood import Likelihood
 from friendlyfl.tasks.stats.newton import Bools, Search
@@ -47,6 +48,7 @@ class PartialLikelihood(Likelihood):
         **Likelihood.sends,
         "events": Count,
         "event_time": Sum,
+        "idle": Sum,
         "deaths_at": Count,
         "left_at": Count,
         "entered_at": Count,
@@ -152,9 +154,14 @@ class PartialLikelihood(Likelihood):
     def columns_of(self, data: Table, state: State) -> Floats:
         """The columns of the fit; each stratum has its own middle, which changes nothing and keeps digits."""
         basis = Basis.from_state(state["basis"])
-        middle = np.asarray(state["middles"])[self.codes(data)]
+        middle = self.own_middle(data) if self.by_site else np.asarray(state["middles"])[self.codes(data)]
         found: Floats = (data.design(self.predictors)[:, 1:] - middle) @ basis.matrix[1:, 1:]
         return found
+
+    def own_middle(self, data: Table) -> Floats:
+        """The middle of a hospital that is a stratum: nobody else has to know it."""
+        design, scales = data.design(self.predictors)[:, 1:], self.scales(self.predictors)[1:]
+        return np.asarray((design / scales).sum(axis=0) / max(len(data), 1) * scales)
 
     # Stage moments.
 
@@ -170,22 +177,22 @@ class PartialLikelihood(Likelihood):
 
     def local_moments(self, data: Table, state: State) -> Update:
         design, scales = data.design(self.predictors)[:, 1:], self.scales(self.predictors)[1:]
-        codes, dead = self.codes(data), self.dead(data)
+        dead, strata = self.dead(data), 1 if self.by_site else self.strata_count
+        codes = np.zeros(len(data), dtype=np.int64) if self.by_site else self.codes(data)
         time, _ = self._times(data)
-        columns = np.zeros((self.strata_count, design.shape[1]))
-        np.add.at(columns, codes, design / scales)
         update: Update = {
-            "rows": np.bincount(codes, minlength=self.strata_count),
-            "columns": columns,
+            "rows": np.bincount(codes, minlength=strata),
             "sizes": np.abs(design).sum(axis=0) / scales,
-            "events": np.bincount(codes[dead], minlength=self.strata_count),
+            "events": np.bincount(codes[dead], minlength=strata),
             "event_time": time[dead].sum() / self.spec(self.time).scale,
         }
+        if self.by_site:
+            update["idle"] = float(len(data) > 0 and not dead.any())
+        else:
+            update["columns"] = summed_by(design / scales, codes, strata)
         if self.shows_times:
             points, place = self.spec(self.time).grid_size, data.grid(self.time)
-            cell = np.zeros_like(codes) if self.by_site else codes
-            strata = 1 if self.by_site else self.strata_count
-            update["deaths_at"] = time_counts.count(cell[dead], place[dead], (strata, points))
+            update["deaths_at"] = time_counts.count(codes[dead], place[dead], (strata, points))
             update["left_at"] = np.bincount(place, minlength=points)
             if self.entry:
                 late = self.spec(self.entry).grid_size
@@ -205,13 +212,12 @@ class PartialLikelihood(Likelihood):
             "rows": count,
             "events": events,
             "event_time": total["event_time"] * self.spec(self.time).scale / events,
-            "idle": int(((rows > 0) & (total["events"] == 0)).sum()),
+            "idle": int(total["idle"] if self.by_site else ((rows > 0) & (total["events"] == 0)).sum()),
         }
         found: State = {
             "stage": "fit",
             "phase": "null",
             "moments": moments,
-            "middles": total["columns"] * scales / np.maximum(rows, 1.0)[:, None],
             "basis": Basis.begin(np.zeros(len(sizes)), sizes).to_state(),
             "search": Search.at(np.zeros(len(sizes))).to_state(),
         }
@@ -226,6 +232,7 @@ class PartialLikelihood(Likelihood):
                     cox_report.too_large(sizes_sent, len(deaths), self.time), events=int(events)
                 )
             found |= {
+                "middles": total["columns"] * scales / np.maximum(rows, 1.0)[:, None],
                 "cell_stratum": stratum.astype(np.int64),
                 "cell_place": place.astype(np.int64),
                 "cell_deaths": deaths,
