@@ -30,6 +30,7 @@ BUILT_IN = {
     "correlation": "friendlyfl.tasks.stats.correlation:Correlation",
     "poisson_regression": "friendlyfl.tasks.stats.poisson_regression:PoissonRegression",
     "gamma_regression": "friendlyfl.tasks.stats.gamma_regression:GammaRegression",
+    "negative_binomial_regression": "friendlyfl.tasks.stats.negative_binomial_regression:NegativeBinomialRegression",
     "roc": "friendlyfl.tasks.stats.roc:Roc",
     "calibration": "friendlyfl.tasks.stats.calibration:Calibration",
     "competing_risks": "friendlyfl.tasks.stats.competing_risks:CompetingRisks",

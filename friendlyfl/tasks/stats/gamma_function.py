@@ -28,40 +28,41 @@ def stirling_rest(x: Floats | float) -> Floats:
 
 def log_poisson_peak(count: Floats) -> Floats:
     """The log-probability of a count under a Poisson law whose mean it is."""
-    positive = np.maximum(count, 1.0)
-    peak = -0.5 * np.log(2 * np.pi * positive) - stirling_rest(positive)
+    return log_peak(count, 0.0)
+
+
+def log_peak(count: Floats, alpha: float) -> Floats:
+    """The log-probability of a count under a negative binomial law whose mean it is, Poisson's if alpha is 0."""
+    positive, theta = np.maximum(count, 1.0), 1.0 / alpha if alpha > 0 else np.inf
+    peak = -0.5 * np.log(2 * np.pi * positive * (1.0 + alpha * positive)) - stirling_rest(positive)
+    peak += stirling_rest(positive + theta) - stirling_rest(theta)
     return np.asarray(np.where(count > 0, peak, 0.0))
 
 
-def log_ratio(x: Floats) -> tuple[Floats, Floats, Floats]:
-    """1 - log(1 + x) / x, then [log(1 + x) - x / (1 + x)] / x² and the slope of this, for x >= 0."""
+def log_bend(x: Floats) -> tuple[Floats, Floats]:
+    """[log(1 + x) - x / (1 + x)] / x² and its slope, for x >= 0."""
     near = np.where(x < SMALL, x, 0.0)
     far = np.where(x < SMALL, 1.0, x)
-    log = np.log1p(far)
-    direct = 1.0 - log / far, (log - far / (1.0 + far)) / far**2
-    steep = (1.0 / (1.0 + far) ** 2 - 2.0 * direct[1]) / far
+    direct = (np.log1p(far) - far / (1.0 + far)) / far**2
+    steep = (1.0 / (1.0 + far) ** 2 - 2.0 * direct) / far
     powers = np.arange(TERMS)
     signs = (-1.0) ** powers
     series = (
-        near * np.polynomial.polynomial.polyval(near, signs / (powers + 2)),
         np.polynomial.polynomial.polyval(near, signs * (powers + 1) / (powers + 2)),
         np.polynomial.polynomial.polyval(near, -signs * (powers + 1) * (powers + 2) / (powers + 3)),
     )
-    first, second, third = (
-        np.asarray(np.where(x < SMALL, a, b)) for a, b in zip(series, (*direct, steep), strict=True)
-    )
-    return first, second, third
+    return np.where(x < SMALL, series[0], direct), np.where(x < SMALL, series[1], steep)
 
 
-def rising(count: Floats, alpha: float) -> tuple[Floats, Floats, Floats]:
-    """Sums over j below each count of log(1 + jα), of j / (1 + jα) and of j² / (1 + jα)², for α >= 0."""
+def rising(count: Floats, alpha: float) -> tuple[Floats, Floats]:
+    """Sums over j below each count of j / (1 + jα) and of j² / (1 + jα)², for α >= 0."""
 
     def terms(j: Floats) -> Floats:
         above = 1.0 + j * alpha
-        return np.stack([np.log1p(j * alpha), j / above, (j / above) ** 2])
+        return np.stack([j / above, (j / above) ** 2])
 
     top = min(int(count.max(initial=0.0)), LISTED)
-    listed = np.zeros((3, top + 1))  # added in more digits than kept, since there are many terms
+    listed = np.zeros((2, top + 1))  # added in more digits than kept, since there are many terms
     listed[:, 1:] = np.cumsum(terms(np.arange(top, dtype=np.float64)), axis=1, dtype=np.longdouble)
     sums = listed[:, np.minimum(count, top).astype(np.int64)]
     large = count > LISTED
@@ -75,9 +76,9 @@ def rising(count: Floats, alpha: float) -> tuple[Floats, Floats, Floats]:
         sums[:, large] += (ends[0] - ends[1]) / 2.0 + (
             _slopes(high, alpha) - _slopes(np.array([low]), alpha)
         ) / 12.0
-    return sums[0], sums[1], sums[2]
+    return sums[0], sums[1]
 
 
 def _slopes(j: Floats, alpha: float) -> Floats:
     above = 1.0 + j * alpha
-    return np.stack([alpha / above, 1.0 / above**2, 2.0 * j / above**3])
+    return np.stack([1.0 / above**2, 2.0 * j / above**3])

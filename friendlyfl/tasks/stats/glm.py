@@ -182,13 +182,15 @@ class GeneralisedLinear(Likelihood):
             return 1.0
         return float(fit.sums["pearson"]) / df if df > 0 else float("nan")
 
-    def stride(self, inverse: Floats, seen: Seen, sums: Mapping[str, Any], state: State) -> float:
+    def way(
+        self, inverse: Floats | None, seen: Seen, sums: Mapping[str, Any], state: State
+    ) -> Floats | None:
         """Observed information may be next to nothing far out: linear predictors change by no more than `LONGEST`."""
-        if "expected" not in sums:
-            return 1.0
+        if inverse is None or "expected" not in sums:
+            return super().way(inverse, seen, sums, state)
         step = inverse @ seen.score
         length = np.sqrt(step @ sums["expected"] @ step / float(state["moments"]["weight"]))
-        return float(LONGEST / max(length, LONGEST))
+        return inverse * float(LONGEST / max(length, LONGEST))
 
     def precision(self, sums: Mapping[str, Any], state: State) -> float:
         """Where the dispersion is below 1, so are the errors that a distance is measured in."""

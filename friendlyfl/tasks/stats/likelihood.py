@@ -105,9 +105,11 @@ class Likelihood(Task):
         """Rows that take part (one with weight 0 does not); None for all."""
         return None
 
-    def stride(self, inverse: Floats, seen: Seen, sums: Mapping[str, Any], state: State) -> float:
-        """The share of Newton's step to take; less than 1 only far from the answer."""
-        return 1.0
+    def way(
+        self, inverse: Floats | None, seen: Seen, sums: Mapping[str, Any], state: State
+    ) -> Floats | None:
+        """What makes a step of the score: the inverse information, or what is wiser far from the answer."""
+        return uphill(seen.info) if inverse is None else inverse
 
     def precision(self, sums: Mapping[str, Any], state: State) -> float:
         """The decrement at which the answer is reached; smaller where errors are smaller than the model's."""
@@ -221,8 +223,8 @@ class Likelihood(Task):
         search = Search.from_state(state["search"])
         free = self.nulls(len(search.theta))
         block = seen.info[np.ix_(free, free)]
-        inverse = inverse_of(block)
-        way = uphill(block) if inverse is None else inverse
+        part = {"expected": sums["expected"][np.ix_(free, free)]} if "expected" in sums else {}
+        way = self.way(inverse_of(block), Seen(seen.loglik, seen.score[free], block), part, state)
         verdict, search = judge(search, seen, _embedded(way, free))
         if verdict == "again":
             return {**state, "search": search.to_state()}
@@ -265,7 +267,7 @@ class Likelihood(Task):
 
     def _full(self, state: State, seen: Seen, sums: Mapping[str, Any]) -> State | Done:
         inverse = inverse_of(seen.info)
-        way = uphill(seen.info) if inverse is None else inverse * self.stride(inverse, seen, sums, state)
+        way = self.way(inverse, seen, sums, state)
         precision = self.precision(sums, state)
         verdict, search = judge(Search.from_state(state["search"]), seen, way, state["metric"], precision)
         if verdict == "done" and inverse is not None:

@@ -20,6 +20,7 @@ CONVERGED = 1e-18  # of the decrement: squared distance from the answer, in stan
 ROUNDING = 1e-13  # below this a decrement that no longer falls is rounding, and the answer is reached
 RUNAWAY = 1e-4  # a step that keeps its length below this decrement leads to infinity
 HALVINGS = 20
+CLOSE = 1e-8  # a step of a smaller decrement cannot lead astray, and what falls after it is rounding
 SLACK = 1e-10  # relative fall of a log-likelihood that is taken for rounding
 SINGULAR = 1e-13  # relative pivot below which an information matrix counts as singular
 INDEFINITE = 1e-6  # relative curvature below minus this is a wrong sign and not rounding
@@ -73,7 +74,8 @@ def judge(
     runaway   the log-likelihood rises for ever in the direction of `step`
     stuck     halving the step does not help; nothing more can be done
     """
-    if not seen.finite or (search.loglik is not None and _fell(seen.loglik, search.loglik)):
+    close = search.decrement is not None and search.decrement <= CLOSE
+    if not seen.finite or (not close and search.loglik is not None and _fell(seen.loglik, search.loglik)):
         if search.loglik is None or search.halvings >= HALVINGS:
             return "stuck", search
         half = search.step / 2.0
