@@ -7,7 +7,7 @@ STAMP := .venv/.installed
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-sqlite test-postgres check format bench pins clean
+.PHONY: help install demo test test-sqlite test-postgres check format docs bench pins clean
 
 help: ## List these commands
 	@echo "FriendlyFL. Start with 'make demo'."
@@ -66,6 +66,9 @@ format: install ## Put the sources into the house style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/autopep8 --exclude='*/migrations/*' --in-place --recursive ./friendlyfl/
+
+docs: install ## Write the pages of docs/tasks anew, from the tasks themselves
+	$(BIN)/python -m friendlyfl.cli.task_pages docs/tasks
 
 bench: install ## Run every benchmark; each says its goal and its figure
 	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done

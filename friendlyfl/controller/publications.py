@@ -24,7 +24,13 @@ def zipped(run: Run, step: int | None = None) -> bytes:
             "no_result", f"No Result of run {run.number} is here, so there is nothing to pack."
         )
     steps = [
-        Step(Result.from_json(row.result), named[row.step].parameters, named[row.step].title) for row in found
+        Step(
+            Result.from_json(row.result),
+            named[row.step].parameters,
+            named[row.step].title,
+            " and ".join(f"({text})" for text in named[row.step].criteria),
+        )
+        for row in found
     ]
     return Publication(
         steps=steps,

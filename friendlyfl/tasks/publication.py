@@ -20,6 +20,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from friendlyfl.tasks import methods
+from friendlyfl.tasks.catalogue import chosen, typed
 from friendlyfl.tasks.dictionary import SITE, Dictionary
 from friendlyfl.tasks.figures import Drawing, drawings
 from friendlyfl.tasks.report import Result, Row, columns_of
@@ -309,18 +310,9 @@ def _statements_of_python(call: str) -> list[str]:
 
 def _factors(step: Step, dictionary: Dictionary) -> list[tuple[str, tuple[str, ...]]]:
     """The factors among the columns that the step names."""
-    said = " ".join(_said(value) for value in step.parameters.values())
+    said = " ".join(typed(value) for value in step.parameters.values())
     words = set(re.split(r"[,:*\s]+", said))
     return [(name, spec.levels) for name, spec in dictionary.items() if spec.levels and name in words]
-
-
-def _said(value: Any) -> str:
-    """A parameter as the command line takes it."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, (list, tuple)):
-        return ",".join(_said(part) for part in value)
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _quoted(text: str) -> str:
@@ -332,10 +324,7 @@ def simulate_line(step: Step, hospitals: int) -> str:
     """The command that runs the same federated analysis over files of one's own."""
     result = step.result
     sites = [f"--site {name}" for name in files_of(hospitals)]
-    chosen = {
-        name: _said(value) for name, value in step.parameters.items() if value not in (None, (), [], "")
-    }
-    settings = [f"--set {shlex.quote(f'{name}={value}')}" for name, value in chosen.items()]
+    settings = [f"--set {shlex.quote(f'{name}={value}')}" for name, value in chosen(step.parameters).items()]
     rules = ["--rules off"] if result.privacy.rules == "off" else []
     where = [f"--where {shlex.quote(step.where)}"] if step.where else []
     parts = [*sites, "--dictionary dictionary.json", *settings, *where, *rules, "--json out.json"]

@@ -1,0 +1,157 @@
+"""What a task says about itself, as rows for people: its parameters, what leaves a hospital, how it is called.
+
+Everything comes from the class's declaration, so that no page can say something else than the program does. Numbers of
+an example are in `testing.worked_example`; printing is elsewhere.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from friendlyfl.tasks.base import Count, EachTask, Task
+from friendlyfl.tasks.params import (
+    KINDS,
+    Choice,
+    Column,
+    Columns,
+    Flag,
+    Number,
+    Numbers,
+    Parameter,
+    Text,
+)
+
+Words = dict[str, str]
+
+PLATFORM = "patients used, and left out for missing values"
+
+
+def question(task: type[Task]) -> str:
+    """The task's question; it may stand in the docstring's first line only."""
+    if task.question:
+        return task.question
+    lines = (task.__doc__ or "").strip().splitlines()
+    return lines[0].strip() if lines else task.title
+
+
+def description(task: type[Task]) -> str:
+    """What the docstring says beyond its first line, as one paragraph."""
+    _, _, rest = (task.__doc__ or "").strip().partition("\n")
+    return " ".join(rest.split())
+
+
+def parameters(task: type[Task]) -> list[Words]:
+    """A row for each parameter: name, label, what it takes, its default and the help."""
+    return [
+        {
+            "name": name,
+            "label": parameter.label,
+            "takes": takes(parameter),
+            "default": default(parameter),
+            "help": parameter.help,
+        }
+        for name, parameter in task.parameters.items()
+    ]
+
+
+def takes(parameter: Parameter[Any]) -> str:
+    """What may be given, in words."""
+    if isinstance(parameter, Column):
+        return _column(parameter.kinds)
+    if isinstance(parameter, Columns):
+        if parameter.terms:
+            return "terms: columns, interactions such as a:b, .site"
+        return f"columns, each {_column(parameter.one.kinds).removeprefix('a column: ')}"
+    if isinstance(parameter, Choice):
+        return "one of " + ", ".join(parameter.options)
+    if isinstance(parameter, Flag):
+        return "yes or no"
+    if isinstance(parameter, Numbers):
+        return _bounds("numbers", parameter.one.low, parameter.one.high, parameter.unit)
+    if isinstance(parameter, Number):
+        what = "a whole number" if parameter.whole else "a number"
+        return _bounds(what, parameter.low, parameter.high, parameter.unit)
+    if isinstance(parameter, Text):
+        return f"a text of at most {parameter.max:,} characters"
+    return parameter.wants().removeprefix("give ")
+
+
+def _column(kinds: Sequence[str]) -> str:
+    if not kinds:
+        return "a column: any but text"
+    return "a column: " + ", or ".join(KINDS[kind] for kind in kinds)
+
+
+def _bounds(what: str, low: float | None, high: float | None, unit: str) -> str:
+    if low is not None and high is not None:
+        what += f" from {low:,g} to {high:,g}"
+    elif low is not None:
+        what += f", at least {low:,g}"
+    elif high is not None:
+        what += f", at most {high:,g}"
+    return f"{what} ({unit})" if unit else what
+
+
+def default(parameter: Parameter[Any]) -> str:
+    """What holds if nothing is given."""
+    if parameter.required:
+        return "must be given"
+    value = parameter.default
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if value is None or value == () or value == "":
+        return "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def sends(task: type[Task]) -> list[Words]:
+    """A row for each name under which numbers leave a hospital."""
+    rows = [
+        {"numbers": name, "what": kind.words, "small": _small(task, name)}
+        for name, kind in task.sends.items()
+    ]
+    return [*rows, {"numbers": "(each time)", "what": PLATFORM, "small": "hidden if 1 to 4 are left out"}]
+
+
+def _small(task: type[Task], name: str) -> str:
+    """What happens to a number of people from 1 to 4."""
+    if not issubclass(task.sends[name], Count):
+        return ""
+    return "1 to 4 are hidden" if name in task.suppressible else "refused if 1 to 4"
+
+
+def reader(task: type[Task]) -> str:
+    """Who can read what is sent."""
+    if issubclass(task, EachTask):
+        return "The coordinator reads each hospital’s own numbers, one by one; a secure sum cannot be used."
+    return (
+        "The numbers of all hospitals are added; with a secure sum nobody can read those of one hospital, "
+        "without it the coordinating hospital receives them."
+    )
+
+
+def example_command(
+    task: type[Task], name: str, sites: Sequence[str], dictionary: str, rules: str = "on"
+) -> str:
+    """The example as it may be typed, one option a line."""
+    parts = [*(f"--site {shlex.quote(site)}" for site in sites), f"--dictionary {shlex.quote(dictionary)}"]
+    parts += [f"--set {shlex.quote(f'{key}={typed(value)}')}" for key, value in task.example.items()]
+    if rules == "off":
+        parts.append("--rules off")
+    return " \\\n    ".join([f"friendlyfl simulate {shlex.quote(name)}", *parts])
+
+
+def typed(value: Any) -> str:
+    """A parameter's value as the command line takes it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (list, tuple)):
+        return ",".join(map(typed, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def chosen(values: Mapping[str, Any]) -> dict[str, str]:
+    """The parameters that were given, each as the command line takes it."""
+    return {name: typed(value) for name, value in values.items() if value not in (None, (), [], "")}
