@@ -107,8 +107,8 @@ class Task:
     max_rounds: ClassVar[int] = 50
     complete_cases: ClassVar[bool] = True  # False: `local` sees missing values and counts them itself
     suppressible: ClassVar[tuple[str, ...]] = ()  # Count keys whose small cells are hidden instead of refused
-    # Arrays with one number a row of such a Count, hidden where the row hides a cell.
-    hidden_with: ClassVar[Mapping[str, str]] = {}
+    # Arrays, and the suppressible Counts of the same shape with whose cells theirs are hidden.
+    hidden_with: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     # Parameters for the data set `clinic`, shown in docs and run in tests.
     example: ClassVar[Mapping[str, Any]] = {}
     references: ClassVar[tuple[str, ...]] = ()  # the papers and books the method comes from, for the docs

@@ -240,16 +240,23 @@ def _hidden(cells: Floats, smallest: int) -> npt.NDArray[np.bool_]:
 
 
 def hide_along(task: Task, parts: Sequence[Arrays], counts: Arrays) -> None:
-    """Hide the numbers that would give a hidden cell away: in every part, where the row of their count hides one."""
-    for name, about in task.hidden_with.items():
-        if name not in parts[0]:
+    """Hide the numbers that would give a hidden cell away, cell by cell and in every part."""
+    cells = {name: counts[HIDDEN + name] for name in task.suppressible if name in counts}
+    for name, abouts in task.hidden_with.items():
+        of = counts if name in counts else parts[0]
+        if name not in of:
             continue
-        if HIDDEN + about not in counts:
-            raise UsageError("bad_update", f"{task.title} must send “{about}” wherever it sends “{name}”.")
-        rows = counts[HIDDEN + about].any(axis=-1)
-        for part in parts:
-            part[name] = np.asarray(np.where(rows, 0.0, part[name]))
-        counts[HIDDEN + name] = np.asarray(rows, dtype=np.float64)
+        shapes = {cells[about].shape if about in cells else None for about in abouts}
+        if shapes != {of[name].shape}:
+            listed = ", ".join(abouts)
+            raise UsageError(
+                "bad_update", f"{task.title} must send “{listed}” wherever it sends “{name}”, in one shape."
+            )
+        own = [cells[name]] if name in cells else []
+        hidden = np.any([cells[about] for about in abouts] + own, axis=0)
+        for part in [counts] if name in counts else parts:
+            part[name] = np.asarray(np.where(hidden, 0.0, part[name]))
+        counts[HIDDEN + name] = hidden.astype(np.float64)
 
 
 def counts_of(task: Task, update: Mapping[str, Any]) -> Arrays:

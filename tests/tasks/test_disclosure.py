@@ -254,15 +254,18 @@ def test_policies_are_stored_and_read() -> None:
 class Sums(HidingLevels):
     """Sums over those who have a value, hidden where the number of those who have none is small."""
 
-    sends = {"people": Count, "sums": Sum}
-    suppressible = ("people",)
-    hidden_with = {"sums": "people"}
+    sends = {"had": Count, "lacked": Count, "sums": Sum}
+    suppressible = ("had", "lacked")
+    hidden_with = {"had": ("lacked",), "lacked": ("had",), "sums": ("had", "lacked")}
 
     def local(self, data: Any, state: Any) -> Any:
         ages, black = data["age"], data["race"] == 1
-        there = ~np.isnan(ages)
-        people = [[(there & rows).sum(), (~there & rows).sum()] for rows in (black, ~black)]
-        return {"people": people, "sums": [ages[there & rows].sum() for rows in (black, ~black)]}
+        there, groups = ~np.isnan(ages), (black, ~black)
+        return {
+            "had": [(there & rows).sum() for rows in groups],
+            "lacked": [(~there & rows).sum() for rows in groups],
+            "sums": [ages[there & rows].sum() for rows in groups],
+        }
 
     def extra_columns(self) -> Any:
         return ("age",)
@@ -278,6 +281,13 @@ class Forgets(Sums):
         return {"sums": super().local(data, state)["sums"]}
 
 
+class Narrow(Sums):
+    """Sends one number for all."""
+
+    def local(self, data: Any, state: Any) -> Any:
+        return super().local(data, state) | {"sums": 1.0}
+
+
 def test_what_would_give_a_hidden_cell_away_is_hidden_along() -> None:
     outcomes = []
     for gone in (2, 3):
@@ -289,5 +299,6 @@ def test_what_would_give_a_hidden_cell_away_is_hidden_along() -> None:
     assert outcomes[0].result.privacy.suppressed[0].startswith("2 numbers of people")
     off = run(Sums, [frame], DICTIONARY, rules="off", parameters={"variable": "race"})
     assert [row["sum"] for row in off.result.tables["sums"]] == [850.0, 2000.0]
-    with pytest.raises(UsageError, match="must send “people” wherever it sends “sums”"):
-        run(Forgets, [frame], DICTIONARY, parameters={"variable": "race"})
+    for wrong in (Forgets, Narrow):
+        with pytest.raises(UsageError, match="must send “had, lacked” wherever it sends “sums”"):
+            run(wrong, [frame], DICTIONARY, parameters={"variable": "race"})

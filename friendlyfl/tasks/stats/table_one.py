@@ -1,14 +1,13 @@
 """Table 1: who are the patients? Means, spreads, quantiles and counts of levels, by group.
 
 Two rounds give moments about one pooled centre; where nothing forbids it, a few more give exact quantiles on the
-grid. A small number of missing values is hidden together with all that would give it away (docs/adr/0006). The
-arithmetic lives in moments and quantiles.
+grid. What a hospital counts lives in table_counts, the arithmetic in moments and quantiles.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -20,10 +19,19 @@ from friendlyfl.tasks import Column, Columns, Count, Done, Sum, Table, Task
 from friendlyfl.tasks.base import Kind, State, Update
 from friendlyfl.tasks.dictionary import EPOCH, GRID_POINTS, ColumnSpec
 from friendlyfl.tasks.report import Figure
-from friendlyfl.tasks.stats import wording
+from friendlyfl.tasks.stats import table_counts, wording
 from friendlyfl.tasks.stats.inference import Row
 from friendlyfl.tasks.stats.moments import Moments, smd, smd_levels, unit_near
 from friendlyfl.tasks.stats.quantiles import Hunt, ranks_of, type_7
+from friendlyfl.tasks.stats.table_counts import (
+    CENTRED_SUMS,
+    ENDINGS,
+    EVERYONE,
+    FIRST_SUMS,
+    PEOPLE,
+    SUMS,
+    Arranged,
+)
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -32,10 +40,6 @@ PROBABILITIES = {"q05": 0.05, "q25": 0.25, "median": 0.5, "q75": 0.75, "q95": 0.
 CHANCES = tuple(PROBABILITIES.values())
 MISSING = "(missing)"
 ALL = "all"
-
-PRESENT, OTHER, ABSENT = range(
-    3
-)  # people by what they have of a number; OTHER is the second of just two values
 
 NO_QUANTILES = "Medians and other quantiles need a secure sum and are not shown; means, SDs and counts are."
 SMALL_CELLS = (
@@ -54,23 +58,13 @@ class TableOne(Task):
     row_additive: ClassVar[bool] = True
     complete_cases: ClassVar[bool] = False
     stages: ClassVar[tuple[str, ...]] = ("counts", "moments", "quantiles")
-    suppressible: ClassVar[tuple[str, ...]] = ("people", "levels")
-    hidden_with: ClassVar[Mapping[str, str]] = {
-        "values": "people",
-        "sizes": "people",
-        "first": "people",
-        "second": "people",
-        "third": "people",
-    }
+    suppressible: ClassVar[tuple[str, ...]] = ("levels", *(name + end for end in ENDINGS for name in PEOPLE))
+    hidden_with: ClassVar[Mapping[str, tuple[str, ...]]] = table_counts.hidden_with()
     sends: ClassVar[Mapping[str, type[Kind]]] = {
         "rows": Count,
-        "people": Count,
         "levels": Count,
-        "values": Sum,
-        "sizes": Sum,
-        "first": Sum,
-        "second": Sum,
-        "third": Sum,
+        **{name + end: Count for end in ENDINGS for name in PEOPLE},
+        **{name + end: Sum for end in ENDINGS for name in SUMS},
         "below": Count,
     }
 
@@ -108,8 +102,9 @@ class TableOne(Task):
         codes = data.levels(self.group)
         return np.where(codes < 0, len(self.group_labels) - 1, codes)
 
-    def by_group(self, groups: Integers, weights: Floats | None = None) -> Floats:
-        return np.bincount(groups, weights=weights, minlength=len(self.group_labels)).astype(np.float64)
+    @property
+    def endings(self) -> tuple[str, ...]:
+        return ENDINGS if self.group else ENDINGS[:1]
 
     # Stage counts: who is there, what is missing, and where the pooled middle of each number is.
 
@@ -123,30 +118,27 @@ class TableOne(Task):
             )
         return {"stage": "counts"}
 
-    def people(self, data: Table, groups: Integers) -> Floats:
-        """By number and group: who has a value and who has none; of a number with two values, who has which.
+    def arranged(self, data: Table) -> Arranged:
+        """By group, and all together: small counts of two groups may make a large one.
 
-        A mean of two values is a count of people, so its small counts are hidden with the mean.
+        Both travel, so a group's small count is hidden with another group's.
         """
-        counts = np.zeros((len(self.numbers), len(self.group_labels), 3))
-        for place, name in enumerate(self.numbers):
-            column = data[name]
-            split = self.spec(name).grid_values[1] if _two_valued(self.spec(name)) else np.inf
-            has = np.where(np.isnan(column), ABSENT, np.where(column >= split, OTHER, PRESENT))
-            for which in (PRESENT, OTHER, ABSENT):
-                counts[place, :, which] = self.by_group(groups[has == which])
-        return counts
+        groups = self.groups_of(data)
+        by_group = {"": (groups, len(self.group_labels))}
+        return by_group | ({EVERYONE: (np.zeros_like(groups), 1)} if self.group else {})
+
+    def people(self, data: Table) -> Update:
+        specs = [self.spec(name) for name in self.numbers]
+        second = [float(spec.grid_values[1]) if _two_valued(spec) else np.inf for spec in specs]
+        return table_counts.people([data[name] for name in self.numbers], second, self.arranged(data))
+
+    def added(self, data: Table, names: Sequence[str], of: Callable[[int, Floats], list[Floats]]) -> Update:
+        return table_counts.added([data[name] for name in self.numbers], names, of, self.arranged(data))
 
     def local_counts(self, data: Table, state: State) -> Update:
         groups, labels = self.groups_of(data), len(self.group_labels)
-        values, sizes = np.zeros((2, len(self.numbers), labels))
-        for place, name in enumerate(self.numbers):
-            column = (
-                data[name] / self.spec(name).scale
-            )  # so that sums of large values stay within what can be added
-            there = ~np.isnan(column)
-            values[place] = self.by_group(groups[there], column[there])
-            sizes[place] = self.by_group(groups[there], np.abs(column[there]))
+        # Over a power of two above the range, so that large values stay within what can be added.
+        scales = [self.spec(name).scale for name in self.numbers]
         levels = np.zeros((len(self.factors), labels, self.widest + 1))
         for place, name in enumerate(self.factors):
             codes = data[name]
@@ -154,47 +146,41 @@ class TableOne(Task):
             cells = np.bincount(groups * (self.widest + 1) + codes, minlength=labels * (self.widest + 1))
             levels[place] = cells.reshape(labels, self.widest + 1)
         return {
-            "rows": self.by_group(groups),
-            "people": self.people(data, groups),
+            "rows": np.bincount(groups, minlength=labels),
             "levels": levels,
-            "values": values,
-            "sizes": sizes,
+            **self.people(data),
+            **self.added(data, FIRST_SUMS, lambda place, x: [x / scales[place], np.abs(x / scales[place])]),
         }
 
     def combine_counts(self, state: State, total: Update) -> State | Done:
-        people = np.asarray(total["people"])
-        n = np.maximum(
-            np.nansum(people[:, :, PRESENT] + people[:, :, OTHER], axis=1), 1.0
-        )  # hidden ones are NaN
+        kept = {name + end: total[name + end] for end in self.endings for name in PEOPLE}
+        state = {"rows": total["rows"], "levels": total["levels"], **kept}
+        n = np.maximum(self._over_all({end: self._present(state, end) for end in self.endings}), 1.0)
         scales = np.array([self.spec(name).scale for name in self.numbers])
-        sizes = np.nansum(total["sizes"], axis=1) * scales / n
-        state = {
-            **{key: total[key] for key in ("rows", "people", "levels")},
-            "centre": np.nansum(total["values"], axis=1) * scales / n,
-            "unit": np.array([unit_near(float(size)) for size in sizes]),
-        }
+        values, sizes = (
+            self._over_all({end: np.asarray(total[name + end]) for end in self.endings}) * scales / n
+            for name in FIRST_SUMS
+        )
+        state["centre"], state["unit"] = values, np.array([unit_near(size) for size in sizes.tolist()])
         return {**state, "stage": "moments"} if self.numbers else self.finish(state, None)
+
+    def _over_all(self, arrays: Mapping[str, Floats]) -> Floats:
+        """Of everyone, or where that is hidden of the groups that are not: a middle from which to measure."""
+        everyone, groups = arrays[self.endings[-1]].sum(axis=1), np.nansum(arrays[""], axis=1)
+        return np.asarray(np.where(np.isnan(everyone), groups, everyone))
 
     # Stage moments.
 
     def local_moments(self, data: Table, state: State) -> Update:
-        groups = self.groups_of(data)
-        sums = np.zeros((3, len(self.numbers), len(self.group_labels)))
-        for place, name in enumerate(self.numbers):
-            column = data[name]
-            there = ~np.isnan(column)
-            distance = (column[there] - state["centre"][place]) / state["unit"][place]
-            for power in range(3):
-                sums[power, place] = self.by_group(groups[there], distance ** (power + 1))
-        return {
-            "people": self.people(data, groups),  # so that the same numbers are hidden as in the first round
-            "first": sums[0],
-            "second": sums[1],
-            "third": sums[2],
-        }
+        def powers(place: int, values: Floats) -> list[Floats]:
+            distance = (values - state["centre"][place]) / state["unit"][place]
+            return [distance, distance**2, distance**3]
+
+        # The people travel again, so that the same numbers are hidden as in the first round.
+        return {**self.people(data), **self.added(data, CENTRED_SUMS, powers)}
 
     def combine_moments(self, state: State, total: Update) -> State | Done:
-        state = {**state, "sums": np.stack([total["first"], total["second"], total["third"]])}
+        state = {**state, **{name + end: total[name + end] for end in self.endings for name in CENTRED_SUMS}}
         if not self.counting or not self.on_grid:
             return self.finish(state, None)
         sizes = np.array([self.spec(name).grid_size for name in self.on_grid], dtype=np.int64)
@@ -247,17 +233,14 @@ class TableOne(Task):
         )
         return self.finish(state, type_7(counts, CHANCES, pairs.reshape(*counts.shape, len(CHANCES), 2)))
 
-    def _present(self, state: State) -> Floats:
+    def _present(self, state: State, end: str) -> Floats:
         """Values there are, by number and group; NaN where hidden."""
-        people = np.asarray(state["people"])
-        return np.asarray(people[:, :, PRESENT] + people[:, :, OTHER])
+        return np.asarray(state["present" + end] + state["other" + end])
 
     def _target_counts(self, state: State) -> Floats:
         """Values present, by variable on a grid and by target."""
         rows = [self.numbers.index(name) for name in self.on_grid]
-        present = np.asarray(self._present(state)[rows])
-        everyone = present.sum(axis=1, keepdims=True)
-        return np.concatenate([everyone, present], axis=1) if self.group else everyone
+        return np.concatenate([self._present(state, end)[rows] for end in reversed(self.endings)], axis=1)
 
     # The Result.
 
@@ -284,9 +267,9 @@ class TableOne(Task):
             tables={
                 "groups": [{"group": label, "n": int(rows[places].sum())} for label, places in columns],
                 "numeric": [
-                    self._numeric(name, label, places, state, quantiles)
+                    self._numeric(name, label, state, quantiles)
                     for name in self.numbers
-                    for label, places in columns
+                    for label, _places in columns
                 ],
                 "categorical": [
                     row
@@ -306,8 +289,8 @@ class TableOne(Task):
         hidden = [
             *(
                 name
-                for name, counts in zip(self.numbers, state["people"], strict=True)
-                if np.isnan(counts).any()
+                for place, name in enumerate(self.numbers)
+                if any(np.isnan(state["absent" + end][place]).any() for end in self.endings)
             ),
             *(
                 name
@@ -317,17 +300,21 @@ class TableOne(Task):
         ]
         return [f"small counts of “{name}”" for name in hidden]
 
-    def _moments(self, name: str, places: list[int], state: State) -> Moments:
+    def _cell(self, name: str, label: str, key: str, state: State) -> float:
+        """One number of a variable and a group, or of everyone."""
+        everyone = label == ALL
+        place = 0 if everyone else self.group_labels.index(label)
+        return float(state[key + (self.endings[-1] if everyone else "")][self.numbers.index(name)][place])
+
+    def _moments(self, name: str, label: str, state: State) -> Moments:
         row = self.numbers.index(name)
-        first, second, third = (float(sums[row, places].sum()) for sums in state["sums"])
-        n = float(self._present(state)[row, places].sum())
+        n = self._cell(name, label, "present", state) + self._cell(name, label, "other", state)
+        first, second, third = (self._cell(name, label, key, state) for key in CENTRED_SUMS)
         return Moments(n, first, second, third, float(state["centre"][row]), float(state["unit"][row]))
 
-    def _numeric(
-        self, name: str, label: str, places: list[int], state: State, quantiles: Floats | None
-    ) -> Row:
-        moments = self._moments(name, places, state)
-        missing = float(np.asarray(state["people"])[self.numbers.index(name), places, ABSENT].sum())
+    def _numeric(self, name: str, label: str, state: State, quantiles: Floats | None) -> Row:
+        moments = self._moments(name, label, state)
+        missing = self._cell(name, label, "absent", state)
         row: Row = {
             "variable": name,
             "group": label,
@@ -375,7 +362,7 @@ class TableOne(Task):
                 counts = state["levels"][self.factors.index(name)][there][:, : len(self.spec(name).levels)]
                 rows.append({"variable": name, "smd": smd_levels(counts[0], counts[1])})
             else:
-                one, two = (self._moments(name, [place], state) for place in there)
+                one, two = (self._moments(name, self.group_labels[place], state) for place in there)
                 rows.append({"variable": name, "smd": smd(one, two)})
         return rows
 

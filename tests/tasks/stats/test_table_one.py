@@ -231,20 +231,56 @@ def test_a_mean_of_noughts_and_ones_does_not_count_a_few():
     assert rows(off)["smoker", "all"]["n"] == 120
 
 
-@settings(max_examples=25, deadline=None)
-@given(st.lists(st.integers(0, 30), min_size=2, max_size=2), st.integers(0, 2**31))
-def test_no_subtraction_finds_a_small_count(gone, seed):
-    """From one hospital's numbers alone: rows minus values is either not known, nought, or 5 or more."""
-    frame = patients(160, seed % 100).assign(trt=["placebo", "drug"] * 80, crp=np.arange(160.0) % 50)
-    for label, count in zip(("placebo", "drug"), gone, strict=True):
-        frame.loc[frame.index[frame.trt == label][:count], "crp"] = np.nan
-    _, result = sent([frame], ["age", "crp"], group="trt")
-    people = {row["group"]: row["n"] for row in result.tables["groups"]}
-    for (_, group), row in rows(result).items():
-        if row["n"] is None:
-            assert row["missing"] is None and row["mean"] is None and row["sd"] is None
-        else:
-            assert row["missing"] == people[group] - row["n"] and not 0 < row["missing"] < 5
+def test_small_counts_of_two_groups_that_make_a_large_one_leave_everyones_mean():
+    frame = patients(160, 5).assign(trt=["placebo", "drug"] * 80, crp=np.arange(160.0) % 50)
+    frame.loc[frame.index[:6], "crp"] = np.nan  # three of each group
+    found = rows(sent([frame], ["crp"], group="trt")[1])
+    assert found["crp", "all"]["missing"] == 6 and found["crp", "all"]["mean"] == pytest.approx(
+        frame.crp.mean()
+    )
+    assert found["crp", "all"]["sd"] == pytest.approx(frame.crp.std(), rel=1e-12)
+    assert found["crp", "trt=placebo"]["n"] is None and found["crp", "trt=drug"]["n"] is None
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.integers(0, 12), min_size=3, max_size=3), st.lists(st.integers(0, 12), min_size=3, max_size=3)
+)
+def test_no_subtraction_finds_a_small_count(gone, ones):
+    """From all that one hospital's table by group, and its table without groups, say together."""
+    frame = patients(240, 6).assign(race=["white", "black", "other"] * 80, smoker=0.0, crp=1.5)
+    for label, count, yes in zip(("white", "black", "other"), gone, ones, strict=True):
+        index = frame.index[frame.race == label]
+        frame.loc[index[:yes], "smoker"] = 1.0
+        frame.loc[index[-count:] if count else [], ["smoker", "crp"]] = np.nan
+    dictionary = {**DICTIONARY, "smoker": {"type": "integer", "range": [0, 1]}}
+    by_group, alone = (
+        simulate("table_one", [frame], dictionary, variables=["crp", "smoker"], **more)
+        for more in ({"group": "race"}, {})
+    )
+    people = {row["group"]: row["n"] for row in by_group.tables["groups"]}
+    for name, share in (("crp", 1.0), ("smoker", None)):
+        known = {group: row for (variable, group), row in rows(by_group).items() if variable == name}
+        everyone = rows(alone)[name, "all"]
+        assert everyone == known["all"]  # two tables say no more than one
+        hidden = [group for group, row in known.items() if row["n"] is None and group != "all"]
+        for row in known.values():
+            assert (
+                (row["n"] is None) == (row["missing"] is None) == (row["mean"] is None) == (row["sd"] is None)
+            )
+        counted = [row for row in known.values() if row["n"] is not None]
+        if everyone["n"] is not None and hidden:  # what is left of everyone is of two groups or more
+            left = {key: everyone[key] - sum(r[key] for r in counted[1:]) for key in ("n", "missing")}
+            left["ones"] = everyone["mean"] * everyone["n"] - sum(r["mean"] * r["n"] for r in counted[1:])
+            assert len(hidden) >= 2 and left["n"] + left["missing"] == sum(people[group] for group in hidden)
+            counted.append({"n": left["n"], "missing": left["missing"], "mean": left["ones"] / left["n"]})
+        for row in counted:
+            told = (
+                [row["missing"]]
+                if share
+                else [row["missing"], row["mean"] * row["n"], row["n"] * (1 - row["mean"])]
+            )
+            assert not any(0.5 < value < 4.5 for value in told)
 
 
 def test_many_groups_and_too_many_for_one_table():
