@@ -29,6 +29,7 @@ COMMANDS = {
     "ledger": ("friendlyfl.cli.ledger", "ledger", "Everything that ever left this hospital."),
     "tasks": ("friendlyfl.cli.tasks", "tasks", "The kinds of analysis that are installed here."),
     "simulate": ("friendlyfl.cli.simulate", "simulate", "Try an analysis on files, in one process."),
+    "new-task": ("friendlyfl.cli.new_task", "new_task", "Begin a package with a task of your own."),
 }
 EXIT_CODES = """\b
 Exit codes:

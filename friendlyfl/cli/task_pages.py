@@ -51,7 +51,7 @@ def pages() -> dict[str, str]:
             GENERATED,
             "# Tasks",
             "",
-            "Each task is a kind of analysis. Its page says what may be asked for and what leaves a hospital and how often,",
+            "Each task is a kind of analysis. Its page says what it takes, what leaves a hospital and how often,",
             f"and shows an example on the [shipped data set](../../{FOLDER}/README.md) of made-up patients.",
             "`friendlyfl tasks NAME` says the same on a terminal, also for tasks of other packages;",
             "[how to write one](../task-author-guide.md).",

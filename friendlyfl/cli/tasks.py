@@ -109,7 +109,8 @@ def _tell(seen: dict[str, Any]) -> None:
     tell(f"At most {seen['most_exchanges']} exchanges{f'; the example takes {took}' if took else ''}.")
     if seen["conventions"]:
         tell("")
-        table("Conventions", ["", ""], [[name, value] for name, value in seen["conventions"].items()], "")
+        rows = [[name, value] for name, value in seen["conventions"].items()]
+        table("Conventions", ["convention", "in this task"], rows, "")
     if seen["example"]:
         tell(f"\nExample\n{seen['example']}")
     if seen["references"]:
