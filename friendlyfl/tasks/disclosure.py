@@ -22,7 +22,7 @@ from friendlyfl.tasks import registry
 from friendlyfl.tasks.base import Count, Task
 from friendlyfl.tasks.dictionary import SITE, Floats, Integers
 from friendlyfl.tasks.params import Column, Columns
-from friendlyfl.tasks.table import Table, missing
+from friendlyfl.tasks.table import Table
 
 RULES = (
     "tasks",
@@ -137,7 +137,7 @@ def check_after(task: Task, table: Table, counts: Arrays, policy: Policy, number
     for terms in record.designs:
         _check_design(task, table, terms, policy)
     for column in record.columns:
-        if column != SITE and 0 < _present(table, column) < policy.rows:
+        if column != SITE and 0 < table.present(column) < policy.rows:
             raise Refused("rows")
     if record.probes and not task.secure_sum:
         raise Refused("extremes")
@@ -174,10 +174,6 @@ def _check_cells(counts: Integers | Floats, policy: Policy) -> None:
 def _class_counts(table: Table, column: str) -> Integers:
     found = table.classes(column)
     return np.zeros(0, dtype=np.int64) if found is None else np.bincount(found[found >= 0])
-
-
-def _present(table: Table, column: str) -> int:
-    return int(np.count_nonzero(~missing(table.look(column))))
 
 
 def _declared_designs(task: Task) -> list[tuple[str, ...]]:

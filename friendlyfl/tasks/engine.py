@@ -23,6 +23,7 @@ from friendlyfl.core.errors import FriendlyError, NoAnswerError, UsageError, Wir
 from friendlyfl.tasks import disclosure, registry
 from friendlyfl.tasks.base import EachTask, Task
 from friendlyfl.tasks.cohort import Cohort
+from friendlyfl.tasks.column_files import ColumnFiles
 from friendlyfl.tasks.dictionary import Dictionary
 from friendlyfl.tasks.disclosure import DROPPED, DROPPED_HIDDEN, HIDDEN, USED, Policy
 from friendlyfl.tasks.outcome import Exchange, finished
@@ -81,7 +82,7 @@ def make_task(
     )
 
 
-def open_table(task: Task, frame: pd.DataFrame) -> Table:
+def open_table(task: Task, frame: pd.DataFrame | ColumnFiles) -> Table:
     """The site's rows as the task may see them: those of the cohort."""
     table = Table.build(
         frame,
@@ -99,7 +100,9 @@ def open_table(task: Task, frame: pd.DataFrame) -> Table:
     return table
 
 
-def plan_check(task: Task, name: str, frame: pd.DataFrame, policy: Policy | None) -> list[FriendlyError]:
+def plan_check(
+    task: Task, name: str, frame: pd.DataFrame | ColumnFiles, policy: Policy | None
+) -> list[FriendlyError]:
     """All that stands in the way at this site before the first number: data that do not fit, rules that refuse.
 
     The sentences of data errors hold rows and values and are for the site's own people; their codes may travel.
@@ -119,7 +122,7 @@ def plan_check(task: Task, name: str, frame: pd.DataFrame, policy: Policy | None
     return problems
 
 
-def plan_differences(tasks: Sequence[Task], frame: pd.DataFrame, policy: Policy) -> None:
+def plan_differences(tasks: Sequence[Task], frame: pd.DataFrame | ColumnFiles, policy: Policy) -> None:
     """Refused where the patients of two steps of a plan differ by a few at this site.
 
     Data that do not fit are for `plan_check` to tell.

@@ -6,7 +6,7 @@ Reading of cells lives in `values`, the coding of designs in `terms`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from friendlyfl.core.errors import UsageError
 from friendlyfl.tasks.cohort import Cohort
+from friendlyfl.tasks.column_files import ColumnFiles
 from friendlyfl.tasks.criteria import Values
 from friendlyfl.tasks.dictionary import SITE, ColumnSpec, Dictionary, Floats, Integers
 from friendlyfl.tasks.terms import INTERCEPT, DesignColumn, design_columns, site_spec, term_columns
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CHUNK = 65_536  # rows of the site's table in one chunk; part of every plan, so that all sites cut alike
+KEPT_CELLS = (
+    16_000_000  # of a table whose chunks and designs stay in memory from round to round: 256 MB at most
+)
 
 
 @dataclass
@@ -62,20 +66,26 @@ class Table:
         sites: int,
         dropped: int,
         record: Record | None = None,
+        first: int = 0,
     ) -> None:
+        """`values` are all values of the columns from the site's row `first` on, `rows` the rows that take part."""
         self._values, self._rows, self._dictionary = values, rows, dictionary
         self.site, self.sites, self.dropped = site, sites, dropped
         for array in values.values():
             array.setflags(write=False)  # a task that writes would change the next round
         self.record = record if record is not None else Record()
+        self._first = first
+        self._stays = len(rows) * len(values) <= KEPT_CELLS
+        self._taken: dict[str, npt.NDArray[Any]] = {}
         self._designs: dict[tuple[str, ...], Floats] = {}
-        self._chunks: list[Table] | None = None
+        self._chunks: Collection[Table] | None = None
         self._classes: dict[str, Integers | None] = {}
+        self._present: dict[str, int] = {}
 
     @classmethod
     def build(
         cls,
-        frame: pd.DataFrame,
+        frame: pd.DataFrame | ColumnFiles,
         dictionary: Dictionary,
         columns: Iterable[str],
         *,
@@ -97,8 +107,8 @@ class Table:
             keep &= ~missing(values[name])
         rows = np.flatnonzero(keep).astype(np.int64)
         dropped = int(inside.sum()) - len(rows)
-        kept = {name: values[name][rows] for name in names}
-        return cls(kept, rows, dictionary, site=site, sites=sites, dropped=dropped)
+        named = {name: values[name] for name in names}
+        return cls(named, rows, dictionary, site=site, sites=sites, dropped=dropped)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -116,7 +126,15 @@ class Table:
             return np.full(len(self), self.site - 1, dtype=np.int64)
         if column not in self._values:
             raise UsageError("column_unnamed", f"The step does not name the column “{column}”.")
-        return self._values[column]
+        if column in self._taken:
+            return self._taken[column]
+        values = self._values[column]
+        if len(self._rows) < len(values):
+            values = values[self._rows - self._first]
+            values.setflags(write=False)
+        if self._stays:
+            self._taken[column] = values
+        return values
 
     def spec(self, column: str) -> ColumnSpec:
         return site_spec(self.sites) if column == SITE else self._dictionary.spec(column)
@@ -195,32 +213,45 @@ class Table:
             result *= values if code is None else values == code
         return result
 
-    def chunks(self) -> list[Table]:
-        """This table cut at every 65,536th row of the site's own table: the same cut for one process and for many."""
+    def chunks(self) -> Collection[Table]:
+        """This table cut at every 65,536th row of the site's own table: the same cut for one process and for many.
+
+        Chunks of a large table are made anew each time, so that one at a time is in memory.
+        """
         if self._chunks is None:
-            self._chunks = [self] if not len(self) or self._rows[-1] < CHUNK else list(self._cut())
+            cut = _Cut(self)
+            self._chunks = [self] if len(cut) <= 1 and self._stays else list(cut) if self._stays else cut
         return self._chunks
 
-    def _cut(self) -> Iterable[Table]:
-        borders = np.searchsorted(self._rows, np.arange(0, self._rows[-1] + CHUNK, CHUNK))
-        for start, end in zip(borders, [*borders[1:], len(self)], strict=True):
-            if end > start:
-                part = slice(int(start), int(end))
-                yield Table(
-                    {name: array[part] for name, array in self._values.items()},
-                    self._rows[part],
-                    self._dictionary,
-                    site=self.site,
-                    sites=self.sites,
-                    dropped=0,
-                    record=self.record,
-                )
+    def rows_from(self, start: int, end: int) -> Table:
+        """The rows from one place to another, `end` not included, as a table that shares this one's record."""
+        rows = self._rows[start:end]
+        first, last = int(rows[0]), int(rows[-1]) + 1
+        values = {
+            name: array[first - self._first : last - self._first] for name, array in self._values.items()
+        }
+        return Table(
+            values,
+            rows,
+            self._dictionary,
+            site=self.site,
+            sites=self.sites,
+            dropped=0,
+            record=self.record,
+            first=first,
+        )
 
     # What the disclosure check reads; it looks without leaving a trace in the record.
 
     def look(self, column: str) -> npt.NDArray[Any]:
         """The values of a column."""
         return self._column(column)
+
+    def present(self, column: str) -> int:
+        """How many values of a column are there."""
+        if column not in self._present:
+            self._present[column] = int(np.count_nonzero(~missing(self._column(column))))
+        return self._present[column]
 
     def term_cells(self, term: str) -> Integers:
         """People in each cell that the levels and two-valued columns of a term make."""
@@ -254,13 +285,37 @@ class Table:
         return np.bincount(codes[codes >= 0])
 
 
-def cohort_rows(frame: pd.DataFrame, cohort: Cohort | None, values: Values) -> npt.NDArray[np.bool_]:
+class _Cut:
+    """The chunks of a table, made one by one as they are asked for."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        rows = table._rows
+        borders = np.searchsorted(rows, np.arange(0, (rows[-1] if len(rows) else 0) + 1, CHUNK)).tolist()
+        ends = [*borders[1:], len(rows)]
+        self._places = [(start, end) for start, end in zip(borders, ends, strict=True) if end > start]
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __iter__(self) -> Iterator[Table]:
+        return (self._table.rows_from(*place) for place in self._places)
+
+    def __contains__(self, table: object) -> bool:
+        return False
+
+
+def cohort_rows(
+    frame: pd.DataFrame | ColumnFiles, cohort: Cohort | None, values: Values
+) -> npt.NDArray[np.bool_]:
     """Which rows of a site's table are in the cohort; without one, all."""
     return cohort.rows(values) if cohort else np.ones(len(frame), dtype=bool)
 
 
-def read_column(frame: pd.DataFrame, name: str, dictionary: Dictionary) -> npt.NDArray[Any]:
+def read_column(frame: pd.DataFrame | ColumnFiles, name: str, dictionary: Dictionary) -> npt.NDArray[Any]:
     """One column of a site's table, in the dictionary's terms."""
+    if isinstance(frame, ColumnFiles):
+        return frame.read(name)
     spec = dictionary.spec(name)
     if name not in frame.columns:
         raise missing_column(name, [str(column) for column in frame.columns])
