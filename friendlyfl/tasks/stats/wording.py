@@ -123,7 +123,7 @@ def forest(title: str, ratio: str, any_terms: bool) -> list[Figure]:
     if not any_terms:
         return []
     text = f"{ratio} with its 95% confidence interval for each term; the line at 1 means no difference."
-    title = f"{title}: {ratio.lower()}s"
+    title = f"{title}: {ratio.lower().replace('ratio', 'ratios', 1)}"
     return [Figure("Forest", title, text, table="coefficients", axis=ratio, ratio=True)]
 
 
