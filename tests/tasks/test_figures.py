@@ -141,6 +141,12 @@ def test_the_same_numbers_give_the_same_bytes_in_every_process():
     assert len(said) == 1 and said.pop().endswith("False\n")
 
 
+def test_matplotlib_is_not_read_before_the_first_figure():
+    code = "import sys, friendlyfl.tasks.figures, friendlyfl.cli.main; print('matplotlib' in sys.modules)"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said.strip() == "False"
+
+
 def test_no_file_holds_a_date_or_names_another_host():
     (drawing,) = drawings(EVERY["one curve"])
     svg, pdf = drawing.svg().decode(), drawing.pdf()

@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
@@ -93,6 +93,7 @@ def _font(bold: bool) -> str:
     return str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name)
 
 
+@lru_cache(maxsize=10_000)
 def width_of(text: str, size: float = SIZE, bold: bool = False) -> float:
     """Millimetres a line of type takes."""
     from matplotlib.ft2font import FT2Font
