@@ -26,6 +26,14 @@ from friendlyfl.tasks.figures import Drawing, drawings
 from friendlyfl.tasks.report import Result, Row, columns_of
 
 OLDEST = (1980, 1, 1, 0, 0, 0)  # what a zip can hold; the pack has no clock
+IMPORTS = {  # what a task's call may name without saying where it comes from
+    "friendlyfl": "import friendlyfl.testing",
+    "lifelines": "import lifelines",
+    "np": "import numpy as np",
+    "numpy": "import numpy",
+    "pandas": "import pandas",
+    "scipy": "import scipy.stats",
+}
 LEARNED = "model/"  # where the file of a learned model stands in a step
 
 
@@ -280,7 +288,11 @@ def in_python(step: Step, dictionary: Dictionary, hospitals: int) -> str:
     lines = [
         "# The same analysis of one table that holds the rows of all hospitals.",
         "import pandas as pd",
-        *(["import friendlyfl.testing"] if "friendlyfl." in call else []),
+        *(
+            line
+            for name, line in IMPORTS.items()
+            if re.search(rf"(?<![\w.]){name}\.", call) and line not in call
+        ),
         "",
         f"files = {files_of(hospitals)!r}",
         f"texts = {{name: str for name in {[name for name, _ in factors]!r}}}",

@@ -149,6 +149,14 @@ def test_the_scripts_read_the_tables_as_one(steps, tmp_path, monkeypatch):
     assert r.endswith("summary(fit)") and "\nfit <- glm(" in r
 
 
+@pytest.mark.parametrize("name", ["t_test", "kmeans", "weibull_regression", "rank_test"])
+def test_a_script_imports_what_it_names(name, tmp_path, monkeypatch, capsys):
+    datasets.export("clinic", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(in_python(step(name), CLINIC, 3), "analysis.py", "exec"), {})
+    assert capsys.readouterr().out
+
+
 def test_scripts_keep_what_they_cannot_take_apart():
     odd = Step(Result("x", "1", reproduce=Reproduce(r='paste("a; b")', python="not python at all ;(")))
     assert in_r(odd, CLINIC, 1).endswith('paste("a; b")')
