@@ -119,7 +119,7 @@ def sniff(
     _refuse_other_text(path, lines[0])
     chosen = separator or _separator(lines)
     header = _first_record(path, lines, chosen)
-    names, notes = _unique_names(header)
+    names, notes = unique_names(header)
     return Sniffed(guess, chosen, names, tuple(header), skipped, quotes, size, digest, notes)
 
 
@@ -244,7 +244,7 @@ def _first_record(path: Path, lines: list[str], separator: str) -> list[str]:
     return header
 
 
-def _unique_names(header: list[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def unique_names(header: list[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Every column gets a name of its own; each change is said."""
     notes: list[str] = []
     cleaned = [re.sub(r"\s+", " ", name.replace("\ufeff", "")).strip() for name in header]
