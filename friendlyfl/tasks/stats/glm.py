@@ -20,6 +20,7 @@ from friendlyfl.tasks.stats.inference import chi_square
 from friendlyfl.tasks.stats.likelihood import Fit, Likelihood, Rows
 from friendlyfl.tasks.stats.newton import CONVERGED, Bools, Floats, Seen, inverse_of
 
+BEYOND = 2.0**48  # where a sum that the search does not need is cut off, so that it can still be added
 SMALLEST_SPREAD = 1e-8  # of the dispersion; below it rounding decides how close a fit can come
 LONGEST = 2.0  # mean change of a row's linear predictor in one step
 OWN_FIT = 1e-9  # 1 - leverage below which a row alone decides its fitted value
@@ -117,7 +118,7 @@ class GeneralisedLinear(Likelihood):
             loglik, slope, curve, pearson = loglik * weight, slope * weight, curve * weight, pearson * weight
             observed = None if observed is None else observed * weight
         info = design.T @ (design * curve[:, None])
-        sums = {"pearson": pearson.sum()}
+        sums: dict[str, Any] = {"pearson": min(float(pearson.sum()), BEYOND)}
         if observed is not None:
             sums["expected"], info = info, design.T @ (design * observed[:, None])
         return float(loglik.sum()), design.T @ slope, info, sums
@@ -177,14 +178,12 @@ class GeneralisedLinear(Likelihood):
 
     def dispersion_at(self, fit: Fit, state: State) -> float:
         """1, or Pearson's chi-square over the residual degrees of freedom."""
-        df = self.df_residual(fit, state)
+        df, pearson = self.df_residual(fit, state), pearson_of(fit)
         if not self.estimated:
             return 1.0
-        return float(fit.sums["pearson"]) / df if df > 0 else float("nan")
+        return float("nan") if pearson is None or df < 1 else pearson / df
 
-    def way(
-        self, inverse: Floats | None, seen: Seen, sums: Mapping[str, Any], state: State
-    ) -> Floats | None:
+    def way(self, inverse: Floats | None, seen: Seen, sums: Mapping[str, Any], state: State) -> Floats | None:
         """Observed information may be next to nothing far out: linear predictors change by no more than `LONGEST`."""
         if inverse is None or "expected" not in sums:
             return super().way(inverse, seen, sums, state)
@@ -228,7 +227,7 @@ class GeneralisedLinear(Likelihood):
             "deviance": self.deviance(fit.loglik, moments),
             "null_deviance": self.deviance(state["loglik_null"], moments),
             "dispersion": dispersion if np.isfinite(dispersion) else None,
-            "pearson_chi2": float(fit.sums["pearson"]),
+            "pearson_chi2": pearson_of(fit),
         }
 
     def deviance(self, loglik: float, moments: Mapping[str, Any]) -> float:
@@ -248,6 +247,8 @@ class GeneralisedLinear(Likelihood):
         notes = []
         if self.estimated and self.df_residual(fit, state) < 1:
             notes.append(wording.NO_DISPERSION)
+        if pearson_of(fit) is None:
+            notes.append(wording.FAR_FROM_FIT)
         if state.get("no_robust"):
             notes.append(wording.no_robust(self.robust))
         if self.robust != "none" and fit.lost.shape[1]:
@@ -290,3 +291,9 @@ class GeneralisedLinear(Likelihood):
             "python": "import statsmodels.api as sm; import statsmodels.formula.api as smf; "
             f"smf.glm({', '.join(python)}).fit({', '.join(kind)}).summary()",
         }
+
+
+def pearson_of(fit: Fit) -> float | None:
+    """Pearson's chi-square; None where some hospital's part was cut off."""
+    pearson = float(fit.sums["pearson"])
+    return pearson if pearson < BEYOND else None

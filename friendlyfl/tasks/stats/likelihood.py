@@ -67,7 +67,9 @@ class Likelihood(Task):
         "overflow": Sum,
     }
     ratio: ClassVar[str] = "Ratio"  # what exp(coefficient) is called
-    intercept: ClassVar[bool] = True  # False: the first parameter only holds its place, as in a partial likelihood
+    intercept: ClassVar[bool] = (
+        True  # False: the first parameter only holds its place, as in a partial likelihood
+    )
 
     predictors = Columns(
         "Predictors",
@@ -105,9 +107,7 @@ class Likelihood(Task):
         """Rows that take part (one with weight 0 does not); None for all."""
         return None
 
-    def way(
-        self, inverse: Floats | None, seen: Seen, sums: Mapping[str, Any], state: State
-    ) -> Floats | None:
+    def way(self, inverse: Floats | None, seen: Seen, sums: Mapping[str, Any], state: State) -> Floats | None:
         """What makes a step of the score: the inverse information, or what is wiser far from the answer."""
         return uphill(seen.info) if inverse is None else inverse
 

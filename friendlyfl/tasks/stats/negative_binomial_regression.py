@@ -20,6 +20,7 @@ from friendlyfl.tasks.stats import wording
 from friendlyfl.tasks.stats.basis import View
 from friendlyfl.tasks.stats.counts import NO_EVENT, counts_of
 from friendlyfl.tasks.stats.gamma_function import log_bend, log_peak, rising
+from friendlyfl.tasks.stats.glm import BEYOND, pearson_of
 from friendlyfl.tasks.stats.likelihood import Fit, Likelihood, Rows
 from friendlyfl.tasks.stats.newton import Floats, Search, Seen, inverse_at_limit, inverse_of, judge
 
@@ -193,7 +194,7 @@ class NegativeBinomialRegression(Likelihood):
         sums = {
             "expected": linalg.block_diag(held, flat.sum() / unit**2),
             "deviance": 2.0 * half.sum(),
-            "pearson": squares.sum(),
+            "pearson": min(float(squares.sum()), BEYOND),
         }
         loglik = float((log_peak(count, alpha) - half).sum())
         return loglik, np.append(design.T @ slope, pull.sum() / unit), info, sums
@@ -264,7 +265,7 @@ class NegativeBinomialRegression(Likelihood):
             "df_residual": int(rows) - parameters + 1,
             "df_null": int(rows) - 1,
             "dispersion": 1.0,
-            "pearson_chi2": float(fit.sums["pearson"]),
+            "pearson_chi2": pearson_of(fit),
             "theta": 1.0 / alpha,
             "se_theta": 1.0 / (alpha * float(fit.theta[-1]) * float(np.sqrt(fit.sums["expected"][-1, -1]))),
             "alpha": alpha,

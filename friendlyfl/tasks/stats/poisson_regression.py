@@ -14,7 +14,7 @@ from friendlyfl.tasks.stats import wording
 from friendlyfl.tasks.stats.basis import View
 from friendlyfl.tasks.stats.counts import NO_EVENT, counts_of
 from friendlyfl.tasks.stats.gamma_function import log_poisson_peak
-from friendlyfl.tasks.stats.glm import GeneralisedLinear
+from friendlyfl.tasks.stats.glm import GeneralisedLinear, pearson_of
 from friendlyfl.tasks.stats.likelihood import Fit
 from friendlyfl.tasks.stats.newton import Floats
 
@@ -100,8 +100,9 @@ class PoissonRegression(GeneralisedLinear):
         notes = super().own_notes(fit, state)
         if self.estimated:
             return [*notes, QUASI]
-        if self.robust == "none" and df > 0 and float(fit.sums["pearson"]) / df > wording.MUCH_DISPERSION:
-            notes.append(wording.overdispersed(float(fit.sums["pearson"]) / df))
+        ratio = (pearson_of(fit) or 0.0) / df if df > 0 else 0.0
+        if self.robust == "none" and ratio > wording.MUCH_DISPERSION:
+            notes.append(wording.overdispersed(ratio))
         return notes
 
     def own_pieces(self, fit: Fit, state: State) -> dict[str, Any]:

@@ -71,6 +71,10 @@ NO_DISPERSION = (
     "There are as many terms as patients, so the dispersion cannot be estimated and there are no standard errors. "
     "Try fewer predictors."
 )
+FAR_FROM_FIT = (
+    "Some patients are so far from what the model expects that Pearson's chi-square, and a dispersion by it, cannot be "
+    "given: look at the offset and at extreme values."
+)
 NO_ROBUST_SEPARATED = "Robust errors are not given where a term has no finite estimate; se is the model's."
 
 

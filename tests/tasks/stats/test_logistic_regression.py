@@ -166,8 +166,112 @@ def test_offset_and_weights():
     assert result.statistics["df_null"] == len(used) - 1  # as R: rows whose weight is not 0
 
 
-def test_weights_that_are_not_whole_get_a_note():
-    assert "rounds them" in " ".join(fit(spread(TABLE.assign(w=TABLE.w + 0.5), 2), weights="w").notes)
+def test_weights_that_are_not_whole_are_rounded_where_r_rounds_them():
+    """R's binomial takes a weight for a number of trials in logLik, AIC and BIC (half to even), and nowhere else."""
+    table = TABLE.assign(w=TABLE.w + np.where(TABLE.index % 3 == 0, 0.5, 0.3))
+    result, weight = fit(spread(table, 3), weights="w"), table.w.to_numpy()
+    wanted, null = (reference(table, x, freq_weights=weight) for x in (None, np.ones((len(table), 1))))
+    assert column(result, "estimate") == pytest.approx(wanted.params.to_numpy(), rel=1e-9)
+    got = result.statistics
+
+    def rounded(mu):
+        return np.rint(weight) @ np.where(table.died == 1, np.log(mu), np.log1p(-mu))
+
+    assert got["loglik"] == pytest.approx(rounded(wanted.fittedvalues), rel=1e-11)
+    assert got["loglik_null"] == pytest.approx(rounded(null.fittedvalues), rel=1e-11)
+    assert got["aic"] == pytest.approx(12 - 2 * got["loglik"], rel=1e-12)
+    assert (got["deviance"], got["null_deviance"]) == pytest.approx(
+        (wanted.deviance, null.deviance), rel=1e-11
+    )
+    fall = null.deviance - wanted.deviance
+    assert result.tests["lrt"]["statistic"] == pytest.approx(fall, rel=1e-9)
+    assert "rounds them" in " ".join(result.notes)
+
+
+def test_rows_of_weight_zero_count_in_bic_only():
+    """R's logLik counts every row that is no missing value, its degrees of freedom those whose weight is not 0."""
+    result, used = fit(spread(TABLE, 3), weights="w"), TABLE[TABLE.w > 0]
+    wanted = reference(used, freq_weights=used.w.to_numpy())
+    assert result.statistics["bic"] == pytest.approx(6 * np.log(len(TABLE)) - 2 * wanted.llf, rel=1e-11)
+    assert result.statistics["df_residual"] == len(used) - 6
+    assert result.n.events == used.died.sum()
+
+
+@pytest.mark.parametrize("shift", [-300.0, 1e4])
+def test_an_offset_may_be_far_from_zero(shift):
+    dictionary = {**DICTIONARY, "base": {"type": "number"}}
+    result = fit(spread(TABLE.assign(base=TABLE.base + shift), 2), offset="base", dictionary=dictionary)
+    wanted = reference(offset=TABLE.base.to_numpy())
+    assert column(result, "estimate")[1:] == pytest.approx(wanted.params.to_numpy()[1:], rel=1e-7)
+    assert column(result, "se") == pytest.approx(wanted.bse.to_numpy(), rel=1e-8)
+
+
+def test_patients_against_all_odds():
+    """A wild offset: squared residuals are larger than what can be added, and the answer is there all the same."""
+    table = TABLE.assign(base=TABLE.base * 40)
+    result = fit(
+        spread(table, 3), ["age"], offset="base", dictionary={**DICTIONARY, "base": {"type": "number"}}
+    )
+    x = np.column_stack([np.ones(len(table)), table.age]).astype(float)
+    p = 1 / (1 + np.exp(-(x @ column(result, "estimate") + table.base.to_numpy())))
+    assert np.abs(x.T @ (table.died - p)).max() < 1e-6
+    se = np.sqrt(np.diag(np.linalg.inv((x.T * (p * (1 - p))) @ x)))
+    assert column(result, "se") == pytest.approx(se, rel=1e-6)
+    assert result.statistics["pearson_chi2"] is None
+
+
+def test_an_interaction_with_an_empty_cell():
+    table = TABLE[~((TABLE.sex == "m") & (TABLE.stage == "III"))]
+    result = fit(spread(table, 4), ["sex*stage"])
+    assert result.aliased == ["sexm:stageIII"]
+    male, two, three = (
+        np.asarray(c, float) for c in (table.sex == "m", table.stage == "II", table.stage == "III")
+    )
+    wanted = reference(table, np.column_stack([np.ones(len(table)), male, two, three, male * two]))
+    assert column(result, "estimate") == pytest.approx(wanted.params.to_numpy(), rel=1e-8)
+    assert column(result, "se") == pytest.approx(wanted.bse.to_numpy(), rel=1e-9)
+
+
+def test_an_interaction_alone_has_a_column_for_each_cell_and_the_last_is_aliased_as_in_r():
+    result = fit(spread(TABLE, 4), ["sex:stage"])
+    names = [f"sex{sex}:stage{stage}" for stage in ("I", "II", "III") for sex in "fm"]
+    assert [row["term"] for row in result.coefficients] == ["(Intercept)", *names[:-1]]
+    assert result.aliased == names[-1:]
+    cells = TABLE.groupby(["stage", "sex"]).died.mean().to_numpy()
+    odds = np.log(cells / (1 - cells))
+    assert column(result, "estimate") == pytest.approx([odds[5], *(odds[:5] - odds[5])], rel=1e-9)
+
+
+def test_hospitals_in_an_interaction():
+    labels = np.random.default_rng(2).integers(0, 3, len(TABLE))
+    result = fit(cut(TABLE, labels), [".site*sex"])
+    assert [row["term"] for row in result.coefficients] == [
+        "(Intercept)", ".site2", ".site3", "sexm", ".site2:sexm", ".site3:sexm",
+    ]  # fmt: skip
+    cells = TABLE.groupby([labels, "sex"]).died.mean().unstack()
+    odds = np.log(cells / (1 - cells)).to_numpy()
+    ratio = odds[:, 1] - odds[:, 0]
+    wanted = [odds[0, 0], *(odds[1:, 0] - odds[0, 0]), ratio[0], *(ratio[1:] - ratio[0])]
+    assert column(result, "estimate") == pytest.approx(wanted, rel=1e-9)
+
+
+def test_many_hospitals_of_three_patients():
+    table = TABLE.head(60)
+    frames = [table.iloc[start : start + 3].reset_index(drop=True) for start in range(0, 60, 3)]
+    assert_close(fit(frames, ["age", "sex"]), fit([table], ["age", "sex"]))
+
+
+def test_a_hospital_where_everyone_has_the_outcome_as_a_factor():
+    labels = np.random.default_rng(2).integers(0, 3, len(TABLE))
+    frames = cut(TABLE, labels)
+    frames[1] = frames[1].assign(died=1)
+    result, rest = fit(frames, ["age", ".site"], robust="HC1"), fit([frames[0], frames[2]], ["age", ".site"])
+    rows = {row["term"]: row for row in result.coefficients}
+    assert rows[".site2"]["se"] is None and "“.site2” grows without bound" in result.notes[0]
+    for term, other in (("(Intercept)", 0), ("age", 1), (".site3", 2)):
+        assert rows[term]["estimate"] == pytest.approx(rest.coefficients[other]["estimate"], rel=1e-8)
+        assert rows[term]["se"] == pytest.approx(rest.coefficients[other]["se"], rel=1e-8)
+    assert any("Robust errors are not given" in note for note in result.notes)
 
 
 @pytest.mark.parametrize("kind", ["HC0", "HC1", "HC3"])
