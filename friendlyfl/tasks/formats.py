@@ -1,27 +1,76 @@
 """Which reader reads a dataset: a file by its ending, a database by its address.
 
 `read` gives the whole table with every guess in words, `batches` the same table some rows at a time, `names` its
-columns. A text column stays text here unless the file is CSV or Excel, where nothing else says what it is.
+columns, `stamp` what shows that a file was changed. A text column stays text unless the file is CSV or Excel, where
+nothing else says what it is.
 
-What does not live here: the reading itself (source for CSV, readers for everything else).
+What does not live here: the reading itself (source for CSV, readers for everything else), and how addresses are
+written and shown (places).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from friendlyfl.core.errors import UsageError
+from friendlyfl.tasks.columns import TYPES, Column, Source
 from friendlyfl.tasks.dictionary import close_names
+from friendlyfl.tasks.places import Place, file_stamp
 from friendlyfl.tasks.readers import pieces
+from friendlyfl.tasks.readers.pieces import Piece
 from friendlyfl.tasks.readers.reading import Reading
+from friendlyfl.tasks.sniff import sniff
 from friendlyfl.tasks.source import read_csv
 
 ROWS = 65_536
+KINDS = "a CSV, Parquet (.parquet), Excel (.xlsx), SPSS (.sav) or Stata (.dta) file, or a database's address"
 Codes = Collection[str] | Mapping[str, Collection[str]]
+Progress = Callable[[float], None]
+
+
+def names(where: str | Path) -> tuple[str, ...]:
+    """The columns of a dataset that can be used."""
+    place = Place.of(where)
+    if place.kind == "csv":
+        return sniff(place.file).names
+    if place.kind == "excel":
+        from friendlyfl.tasks.readers.excel import sheet_names
+
+        return sheet_names(place)
+    with closing(_reading(place)) as reading:
+        return _chosen(reading, None)
+
+
+def read(
+    where: str | Path,
+    *,
+    columns: Sequence[str] | None = None,
+    missing: Codes = (),
+    types: Mapping[str, str] | None = None,
+    progress: Progress | None = None,
+) -> Source:
+    """The whole table. `missing` and `types` are as of `read_csv`; `progress` is told the fraction done."""
+    place = Place.of(where)
+    if place.kind == "csv":
+        return read_csv(place.file, columns=columns, missing=missing, types=types, progress=progress)
+    before = stamp(place.path) if place.path else None
+    if place.kind == "excel":
+        from friendlyfl.tasks.readers.excel import read_excel
+
+        source = read_excel(place, columns=columns, missing=missing, types=types or {})
+    else:
+        source = _typed(place, columns, missing, types or {})
+    if place.path and stamp(place.path) != before:
+        raise UsageError(
+            "dataset_changed", f"The file {place.path.name} changed while it was read: read it again."
+        )
+    if progress:
+        progress(1.0)
+    return source
 
 
 def batches(
@@ -34,39 +83,99 @@ def batches(
 ) -> Iterator[pd.DataFrame]:
     """The table, `rows` rows at a time (the last time fewer), each frame's index going on where the last ended.
 
-    Parquet is read in memory of one batch; a CSV file is one batch of the whole.
+    Parquet files and databases are read in memory of one batch; other kinds are one batch of the whole. Of `types`,
+    factor and text give words as they are written, integer and number the codes under an SPSS column's labels.
     """
-    if (reading := _reading(where)) is None:
-        yield read_csv(where, columns=columns, missing=missing, types=types).frame
+    place = Place.of(where)
+    if place.kind in ("csv", "excel"):
+        words = {name: kind for name, kind in (types or {}).items() if kind in ("factor", "text")}
+        source = read(where, columns=columns, missing=missing, types=words)
+        yield (
+            source.frame.set_index(pd.RangeIndex(source.rows))
+            if len(source.columns)
+            else _no_columns(0, source.rows)
+        )
         return
-    try:
+    with closing(_reading(place, types=types or {}, hashing=False)) as reading:
         chosen = _chosen(reading, columns)
-        codes = _codes(missing, chosen)
+        codes = codes_of(missing, chosen)
         start = 0
-        for found in reading.pieces(chosen, rows):
-            frame = {}
+        for count, found in reading.pieces(chosen, rows):
+            frame = _no_columns(start, count)
             for name, one in found.items():
                 kept = pieces.without(one, codes[name])
-                words = (types or {}).get(name, "") in ("factor", "text")
-                frame[name] = pieces.array(pieces.as_words(kept) if words else kept)
-            count = len(next(iter(found.values()), np.zeros(0)))
-            yield pd.DataFrame(frame, index=pd.RangeIndex(start, start + count))
+                words_ = (types or {}).get(name) in ("factor", "text")
+                frame[name] = pieces.array(pieces.as_words(kept) if words_ else kept)
+            yield frame
             start += count
-    finally:
-        reading.close()
 
 
-def _reading(where: str | Path) -> Reading | None:
-    if Path(where).suffix.lower() in (".parquet", ".pq"):
+def _no_columns(start: int, count: int) -> pd.DataFrame:
+    return pd.DataFrame(index=pd.RangeIndex(start, start + count))
+
+
+def stamp(where: str | Path) -> tuple[int, int, int] | None:
+    """Changes when the file of a dataset does; None for a database, which may change at any time.
+
+    Raises FileNotFoundError and other OSErrors.
+    """
+    place = Place.of(where)
+    return file_stamp(place.path) if place.path else None
+
+
+def _typed(place: Place, columns: Sequence[str] | None, missing: Codes, types: Mapping[str, str]) -> Source:
+    """A table from a source that says each column's type."""
+    with closing(_reading(place, types=types)) as reading:
+        chosen = _chosen(reading, columns)
+        for name, kind in types.items():
+            if kind not in TYPES:
+                raise UsageError(
+                    "column_type", f"Column “{name}” cannot be “{kind}”: choose one of {', '.join(TYPES)}."
+                )
+        parts: dict[str, list[Piece]] = {name: [] for name in chosen}
+        rows = 0
+        for count, found in reading.pieces(chosen, ROWS):
+            rows += count
+            for name, one in found.items():
+                parts[name].append(one)
+        if not rows:
+            raise UsageError("dataset_empty", f"{place.shown} has columns but no rows.")
+        codes = codes_of(missing, chosen)
+        frame, described = {}, []
+        for name in chosen:
+            one = pieces.without(pieces.merged(parts.pop(name)), codes[name])
+            header = reading.headers[reading.names.index(name)]
+            frame[name], description = Column(name, header, types.get(name, "")).typed(one)
+            described.append(description)
+        left_out = (
+            ()
+            if columns is not None
+            else tuple(f"Column “{name}” was left out: it {words}" for name, words in reading.refused.items())
+        )
+        table = pd.DataFrame(frame, index=pd.RangeIndex(rows))
+        notes = (*reading.notes, *left_out)
+        return Source(table, tuple(described), reading.words, reading.digest(), rows, notes)
+
+
+def _reading(place: Place, types: Mapping[str, str] | None = None, hashing: bool = True) -> Reading:
+    if place.kind == "parquet":
         from friendlyfl.tasks.readers.parquet import ParquetReading
 
-        return ParquetReading(Path(where))
-    return None
+        return ParquetReading(place.file)
+    if place.kind in ("spss", "stata"):
+        from friendlyfl.tasks.readers.labelled import LabelledReading
+
+        return LabelledReading(place, types or {})
+    from friendlyfl.tasks.readers.sql import SqlReading
+
+    return SqlReading(place, hashing)
 
 
-def _codes(missing: Codes, names: Sequence[str]) -> dict[str, frozenset[str]]:
+def codes_of(missing: Codes, columns: Sequence[str]) -> dict[str, frozenset[str]]:
+    """What means "no value", by column."""
     return {
-        name: frozenset(missing.get(name, ()) if isinstance(missing, Mapping) else missing) for name in names
+        name: frozenset(missing.get(name, ()) if isinstance(missing, Mapping) else missing)
+        for name in columns
     }
 
 

@@ -53,7 +53,7 @@ class ParquetReading:
         }
         self.words = f"A Parquet file, {len(self.names)} columns with the types it declares."
 
-    def pieces(self, columns: Sequence[str], rows: int) -> Iterator[dict[str, Piece]]:
+    def pieces(self, columns: Sequence[str], rows: int) -> Iterator[tuple[int, dict[str, Piece]]]:
         heads = [self.headers[self.names.index(name)] for name in columns]
         held: dict[str, list[Piece]] = {name: [] for name in columns}
         waiting = 0
@@ -68,13 +68,13 @@ class ParquetReading:
                 waiting += batch.num_rows
                 while waiting >= rows:  # a batch may end where a row group does
                     joined = {name: pieces.merged(parts) for name, parts in held.items()}
-                    yield {name: pieces.cut(one, 0, rows) for name, one in joined.items()}
+                    yield rows, {name: pieces.cut(one, 0, rows) for name, one in joined.items()}
                     waiting -= rows
                     held = {name: [pieces.cut(one, rows)] if waiting else [] for name, one in joined.items()}
         except (self.arrow.ArrowException, OSError):
             raise self._broken() from None
         if waiting:
-            yield {name: pieces.merged(parts) for name, parts in held.items()}
+            yield waiting, {name: pieces.merged(parts) for name, parts in held.items()}
 
     def digest(self) -> str:
         return file_digest(self.path)

@@ -26,8 +26,8 @@ class Reading(Protocol):
     words: str  # what was read, as a sentence
     notes: tuple[str, ...]
 
-    def pieces(self, columns: Sequence[str], rows: int) -> Iterator[dict[str, Piece]]:
-        """These columns, so many rows at a time; the last time fewer."""
+    def pieces(self, columns: Sequence[str], rows: int) -> Iterator[tuple[int, dict[str, Piece]]]:
+        """These columns, so many rows at a time (the last time fewer), and how many it were."""
 
     def digest(self) -> str:
         """SHA-256 over what the table holds; once the rows are read, where it has no file."""

@@ -1,0 +1,145 @@
+"""SPSS and Stata files: numbers, dates and words, with labels for values and for columns.
+
+A column whose every value has a label becomes those labels, in the order of their codes; user-missing values are
+missing. Columns are read whole: the file is one batch.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from friendlyfl.core.errors import UsageError
+from friendlyfl.tasks.dictionary import level_text
+from friendlyfl.tasks.places import Place
+from friendlyfl.tasks.readers import pieces
+from friendlyfl.tasks.readers.pieces import Piece
+from friendlyfl.tasks.readers.reading import file_digest, library, opened
+from friendlyfl.tasks.sniff import unique_names
+
+CELLS = 200_000_000
+WORDS = {"spss": "SPSS", "stata": "Stata"}
+
+
+class LabelledReading:
+    """An opened SPSS or Stata file. Where `types` says that a column is a number, its codes are read, not labels."""
+
+    def __init__(self, place: Place, types: Mapping[str, str]) -> None:
+        self.path, self.what, self.types = place.file, WORDS[place.kind], types
+        self.library = library("pyreadstat", f"{self.what} files")
+        opened(self.path)
+        self.read = self.library.read_sav if place.kind == "spss" else self.library.read_dta
+        self.known = self._read(metadataonly=True)[1]
+        rows = self.known.number_rows or 0
+        if rows * max(len(self.known.column_names), 1) > CELLS:
+            raise UsageError(
+                "file_size", f"The file {self.path.name} is too large for its kind: write it as Parquet."
+            )
+        self.headers = tuple(self.known.column_names)
+        self.names, self.notes = unique_names(list(self.headers))
+        self.refused: dict[str, str] = {
+            name: "holds times of day or durations: write them as numbers."
+            for name, head in zip(self.names, self.headers, strict=True)
+            if self._format(head).startswith(("TIME", "DTIME"))
+        }
+        self.words = (
+            f"A file of {self.what}, {len(self.names)} columns with the types and labels it declares."
+        )
+
+    def _format(self, head: str) -> str:
+        return str(self.known.original_variable_types.get(head, ""))
+
+    def _read(self, **options: Any) -> tuple[pd.DataFrame, Any]:
+        try:
+            found: tuple[pd.DataFrame, Any] = self.read(str(self.path), **options)
+        except MemoryError:
+            raise
+        except Exception:  # of the library, whose kinds of errors it does not promise
+            raise UsageError(
+                "file_form",
+                f"The file {self.path.name} cannot be read as a file of {self.what}: it is cut off, protected or "
+                "another kind of file. Save it again.",
+            ) from None
+        return found
+
+    def pieces(self, columns: Sequence[str], rows: int) -> Iterator[tuple[int, dict[str, Piece]]]:
+        heads = {name: self.headers[self.names.index(name)] for name in columns}
+        # With no column named, the library would read all.
+        frame, _ = self._read(usecols=list(heads.values()) or list(self.headers[:1]))
+        if len(frame):
+            yield len(frame), {name: self._piece(name, head, frame[head]) for name, head in heads.items()}
+
+    def digest(self) -> str:
+        return file_digest(self.path)
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def _piece(self, name: str, head: str, series: pd.Series[Any]) -> Piece:
+        label = self.known.column_names_to_labels.get(head)
+        notes = [f"Label: {' '.join(str(label).split())}"] if label else []
+        labels: dict[Any, str] = self.known.variable_value_labels.get(head, {})
+        ranges = self.known.missing_ranges.get(head) or self.known.missing_user_values.get(head)
+        if ranges:
+            notes.append("The values that the file declares as missing were taken as missing.")
+        one = self._plain(series, notes)
+        if not labels or one.kind in ("date", "empty") or self.types.get(name) in ("integer", "number"):
+            return one
+        return self._by_label(one, labels, ranges or [])
+
+    def _plain(self, series: pd.Series[Any], notes: list[str]) -> Piece:
+        if pd.api.types.is_numeric_dtype(series.dtype):
+            doubles = series.to_numpy(dtype=np.float64, na_value=np.nan)
+            gone = np.isnan(doubles)
+            if gone.all():
+                return Piece("empty", pieces.empty(len(gone)).values, gone, tuple(notes))
+            if pieces.whole(doubles):
+                return pieces.piece("integer", np.where(gone, 0, doubles), gone, notes)
+            return pieces.of_numbers(doubles, notes)
+        if pd.api.types.is_datetime64_any_dtype(series.dtype):
+            return pieces.of_moments(series.to_numpy(), notes)
+        index, different = pd.factorize(series)
+        values = list(different)
+        if values and all(isinstance(value, dt.date) for value in values):
+            moments = np.array([*values, None], dtype="datetime64[us]")
+            return pieces.of_moments(moments[index], notes)
+        return pieces.of_texts(index, [level_text(value) for value in values], notes)
+
+    def _by_label(self, one: Piece, labels: dict[Any, str], gone: Sequence[Any]) -> Piece:
+        """Codes exchanged for their labels, where every value has one of its own."""
+        codes = sorted(code for code in labels if not _declared_missing(code, gone))
+        texts = {_key(code): str(labels[code]).strip() for code in codes}
+        levels = list(texts.values())
+        index, different = pd.factorize(one.values)
+        index = np.where(one.missing, -1, index)
+        present = {_key(value) for place, value in enumerate(different) if (index == place).any()}
+        if not present <= texts.keys():
+            few = len(present & texts.keys())
+            note = f"{few} of its {len(present)} values have labels, the others have none: codes were kept."
+            return Piece(one.kind, one.values, one.missing, (*one.notes, *([note] if few else [])))
+        if len(set(levels)) < len(levels) or "" in levels:
+            note = "Two of its values have the same label: codes were kept."
+            return Piece(one.kind, one.values, one.missing, (*one.notes, note))
+        words: NDArray[Any] = np.array([*(texts.get(_key(v)) for v in different), None], dtype=object)
+        note = "Codes were exchanged for their labels."
+        return pieces.piece("text", words[index], index < 0, (*one.notes, note), levels)
+
+
+def _key(code: Any) -> Any:
+    return float(code) if isinstance(code, (int, float, np.number)) else str(code).strip()
+
+
+def _declared_missing(code: Any, gone: Sequence[Any]) -> bool:
+    """Is the code among the ranges or values that the file declares as missing?"""
+    for entry in gone:
+        if not isinstance(entry, dict):
+            if _key(entry) == _key(code):
+                return True
+        elif isinstance(code, str) == isinstance(entry["lo"], str) and entry["lo"] <= code <= entry["hi"]:
+            return True
+    return False
