@@ -27,21 +27,25 @@ class ColumnFiles:
 
     @classmethod
     def write(
-        cls, folder: Path, parts: Iterable[Mapping[str, Array]], dictionary: Dictionary, names: Sequence[str]
+        cls,
+        folder: Path,
+        parts: Iterable[tuple[int, Mapping[str, Array]]],
+        dictionary: Dictionary,
+        names: Sequence[str],
     ) -> ColumnFiles:
-        """Put the parts, one after another, into files of an empty folder. Each part holds every name, as
-        `values.column_values` gives it."""
+        """Put the parts, one after another, into files of an empty folder. A part is a number of rows and their values
+        under every name, as `values.column_values` gives them."""
         kinds = {name: dictionary.spec(name).type for name in names}
         words: dict[str, dict[str, int]] = {name: {} for name, kind in kinds.items() if kind == "text"}
         paths = {name: folder / f"{place}.column" for place, name in enumerate(names)}
         files = {name: path.open("wb") for name, path in paths.items()}
         rows = 0
         try:
-            for part in parts:
+            for count, part in parts:
                 for name, file in files.items():
                     values = part[name]
                     file.write((_coded(values, words[name]) if name in words else values).tobytes())
-                rows += len(part[names[0]]) if names else 0
+                rows += count
         finally:
             for file in files.values():
                 file.close()

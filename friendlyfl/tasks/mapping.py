@@ -212,9 +212,9 @@ def apply(
 ) -> pd.DataFrame:
     """The site's table in the dictionary's terms: all mapped columns, or the named ones."""
     names = [name for name in dictionary if name in mapping.columns] if columns is None else list(columns)
+    specs = [dictionary.spec(name) for name in dict.fromkeys(names)]
     return pd.DataFrame(
-        {name: _mapped(mapping, frame, dictionary.spec(name)) for name in dict.fromkeys(names)},
-        index=frame.index,
+        {spec.name: _typed(values_of(mapping, frame, spec), spec) for spec in specs}, index=frame.index
     )
 
 
@@ -223,13 +223,14 @@ def problems(mapping: Mapping, frame: pd.DataFrame, dictionary: Dictionary) -> d
     found = dict.fromkeys(mapping.unmapped(dictionary), "Choose a column of this hospital.")
     for name in mapping.columns:
         try:
-            _mapped(mapping, frame, dictionary.spec(name))
+            values_of(mapping, frame, dictionary.spec(name))
         except UsageError as error:
             found[name] = error.message
     return found
 
 
-def _mapped(mapping: Mapping, frame: pd.DataFrame, spec: ColumnSpec) -> Any:
+def values_of(mapping: Mapping, frame: pd.DataFrame, spec: ColumnSpec) -> NDArray[Any]:
+    """One column in the dictionary's terms, as `values.column_values` gives it."""
     entry = mapping.columns.get(spec.name)
     if entry is None:
         raise DataError("column_missing", f"“{spec.name}” is not mapped to a column of this hospital.")
@@ -243,7 +244,7 @@ def _mapped(mapping: Mapping, frame: pd.DataFrame, spec: ColumnSpec) -> Any:
         series = _recoded(series, entry)
     if (entry.factor, entry.offset, entry.decimals) != (1.0, 0.0, None):
         series = _converted(series, entry, spec)
-    return _typed(series, spec)
+    return column_values(series, spec)
 
 
 def _texts(values: Sequence[Any] | NDArray[Any]) -> list[str]:
@@ -342,9 +343,8 @@ def _converted(series: pd.Series[Any], entry: ColumnMap, spec: ColumnSpec) -> pd
     return pd.Series(numbers, index=series.index)
 
 
-def _typed(series: pd.Series[Any], spec: ColumnSpec) -> Any:
-    """The column as the dictionary has it; `column_values` refuses what does not fit and names the rows."""
-    values = column_values(series, spec)
+def _typed(values: NDArray[Any], spec: ColumnSpec) -> Any:
+    """The column as a person would see it in a table."""
     if spec.type == "factor":
         return pd.array(np.array([*spec.levels, None], dtype=object)[values], dtype=pd.StringDtype("python"))
     if spec.type == "text":

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 SHOWN_ROWS = 5
+_first_row: ContextVar[int] = ContextVar("_first_row", default=0)  # of the rows in hand, in the site's whole table
 
 
 class DataError(UsageError):
@@ -34,9 +38,19 @@ def missing_column(name: str, names: list[str]) -> DataError:
     return DataError("column_missing", f"The table has no column “{name}”.{close_names(name, names)}")
 
 
+@contextmanager
+def counting_from(row: int) -> Iterator[None]:
+    """A table is read some rows at a time, and sentences about rows count from its beginning."""
+    token = _first_row.set(row)
+    try:
+        yield
+    finally:
+        _first_row.reset(token)
+
+
 def rows_text(rows: Array) -> str:
     """“row 3” or “rows 3, 17 and 4 more”, from positions counted from 0."""
-    numbers = [str(int(row) + 1) for row in rows[:SHOWN_ROWS]]
+    numbers = [str(int(row) + 1 + _first_row.get()) for row in rows[:SHOWN_ROWS]]
     if len(rows) == 1:
         return f"row {numbers[0]}"
     more = len(rows) - len(numbers)

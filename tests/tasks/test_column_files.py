@@ -41,12 +41,10 @@ def patients(rows: int, seed: int = 1) -> pd.DataFrame:
 
 
 def files(folder: Path, frame: pd.DataFrame, size: int) -> ColumnFiles:
+    cuts = [frame.iloc[start : start + size] for start in range(0, len(frame), size)]
     parts = (
-        {
-            name: column_values(frame[name].iloc[start : start + size], DICTIONARY.spec(name))
-            for name in DICTIONARY
-        }
-        for start in range(0, len(frame), size)
+        (len(cut), {name: column_values(cut[name], DICTIONARY.spec(name)) for name in DICTIONARY})
+        for cut in cuts
     )
     return ColumnFiles.write(folder, parts, DICTIONARY, tuple(DICTIONARY))
 
@@ -65,6 +63,10 @@ def test_a_column_comes_back_as_it_went(tmp_path: Path, size: int) -> None:
 def test_an_empty_table(tmp_path: Path) -> None:
     stored = files(tmp_path, patients(0), 10)
     assert len(stored) == 0 and len(Table.build(stored, DICTIONARY, ["age", "ward"])) == 0
+
+
+def test_rows_without_columns_are_counted_too(tmp_path: Path) -> None:
+    assert len(ColumnFiles.write(tmp_path, [(60, {}), (5, {})], DICTIONARY, ())) == 65
 
 
 TASKS: list[tuple[str, dict[str, Any]]] = [

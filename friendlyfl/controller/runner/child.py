@@ -12,6 +12,7 @@ the sentence and traceback. What a task prints goes to standard error, which the
 
 import json
 import os
+import shutil
 import sys
 import time
 import traceback
@@ -33,7 +34,7 @@ class Seat:
     def __init__(self, progress: Callable[[float], None]) -> None:
         self.progress = progress
         self.request: dict[str, Any] = {}
-        self.frame: Any = None
+        self.columns: Any = None
         self.policy: Any = None
         self.stamp: tuple[int, int, int] | None = None
         self.tasks: dict[int, Any] = {}
@@ -47,21 +48,20 @@ class Seat:
         self.request = request
         self.dictionary = Dictionary.parse(request["dictionary"])
         if request["dataset"] is None:
-            return {"problems": [], "rows": 0, "digest": ""}
+            return {"problems": [], "rows": 0}
         return self._open_dataset(request)
 
     def _open_dataset(self, request: dict[str, Any]) -> Answer:
-        from friendlyfl.tasks import engine
+        from friendlyfl.tasks import engine, formats
         from friendlyfl.tasks.disclosure import Policy
 
         self.policy = Policy.from_json(request["policy"])
-        path = Path(request["dataset"]["path"])
-        source, self.frame = _read(path, request["dataset"], self.dictionary)
-        self.stamp = _stamp(path)
-        problems = []
+        dataset, problems = request["dataset"], []
+        self.stamp = formats.stamp(dataset["path"])
+        self.columns = self._intake(dataset).columns(self._names(), _empty(Path("columns")))
         for step in request["steps"]:
             try:
-                found = engine.plan_check(self._task(step["seq"]), step["task"], self.frame, self.policy)
+                found = engine.plan_check(self._task(step["seq"]), step["task"], self.columns, self.policy)
             except FriendlyError as error:
                 found = [error]
             problems += [
@@ -70,10 +70,29 @@ class Seat:
         if not problems:
             try:
                 tasks = [self._task(step["seq"]) for step in request["steps"]]
-                engine.plan_differences(tasks, self.frame, self.policy)
+                engine.plan_differences(tasks, self.columns, self.policy)
             except FriendlyError as error:
                 problems.append({"step": 0, "code": code_of(error), "sentence": error.message})
-        return {"problems": problems, "rows": source.rows, "digest": source.digest}
+        return {"problems": problems, "rows": len(self.columns)}
+
+    def _intake(self, dataset: dict[str, Any]) -> Any:
+        from friendlyfl.tasks.intake import Intake
+        from friendlyfl.tasks.mapping import Mapping
+
+        mapping = None if dataset["mapping"] is None else Mapping.from_json(dataset["mapping"])
+        return Intake(dataset["path"], dataset["missing"], mapping, self.dictionary)
+
+    def _names(self) -> set[str]:
+        """The columns that the steps read and that inclusion criteria ask for. What stands in the way of a step is
+        told by its own check."""
+        names: set[str] = set()
+        for step in self.request["steps"]:
+            try:
+                task = self._task(step["seq"])
+            except FriendlyError:
+                continue
+            names.update(task.columns, task.cohort.columns if task.cohort else ())
+        return names
 
     def _step(self, seq: int) -> dict[str, Any]:
         return next(step for step in self.request["steps"] if step["seq"] == seq)
@@ -96,16 +115,16 @@ class Seat:
         return self.tasks[seq]
 
     def local(self, request: dict[str, Any]) -> Answer:
-        from friendlyfl.tasks import engine
+        from friendlyfl.tasks import engine, formats
         from friendlyfl.wire import codec
         from friendlyfl.wire.update import Update
 
-        if _stamp(Path(self.request["dataset"]["path"])) != self.stamp:
+        if formats.stamp(self.request["dataset"]["path"]) != self.stamp:
             return _trouble("dataset_changed", "The file of the dataset changed since the run began.")
         seq = request["step"]
         task = self._task(seq)
         if seq not in self.tables:
-            self.tables = {seq: engine.open_table(task, self.frame)}
+            self.tables = {seq: engine.open_table(task, self.columns)}
         table = self.tables[seq]
         state = codec.decode(Path(request["state"]).read_bytes(), limit=STATE_BYTES)
         update = Update.of(engine.local(task, table, state, self.policy, self.progress))
@@ -157,29 +176,10 @@ class Seat:
         return {"kind": kind}
 
 
-def _read(path: Path, dataset: dict[str, Any], dictionary: Any) -> tuple[Any, Any]:
-    """The source of a dataset, only the columns that are needed, and its rows in the dictionary's terms."""
-    import pandas as pd
-
-    from friendlyfl.tasks.mapping import Mapping, apply, identity_mapping
-    from friendlyfl.tasks.source import read_csv, sniff
-
-    def mapping_of(table: Any) -> Mapping:
-        if dataset["mapping"] is not None:
-            return Mapping.from_json(dataset["mapping"])
-        return identity_mapping(dictionary, table)
-
-    names = sniff(path).names
-    wanted = mapping_of(pd.DataFrame(columns=list(names)))
-    # What the dictionary calls a level or a text is read as it is written: a level 1.0 must not become 1.
-    types = {
-        entry.column: dictionary.spec(name).type
-        for name, entry in wanted.columns.items()
-        if name in dictionary and dictionary.spec(name).type in ("factor", "text") and not entry.derive
-    }
-    columns = [name for name in names if name in wanted.sources]
-    source = read_csv(path, columns=columns, missing=dataset["missing"], types=types)
-    return source, apply(mapping_of(source), source.frame, dictionary)
+def _empty(folder: Path) -> Path:
+    """A place for a folder that is made anew: what an earlier child put there is gone."""
+    shutil.rmtree(folder, ignore_errors=True)
+    return folder
 
 
 def _read_updates(given: list[dict[str, Any]]) -> tuple[list[Any], str | None]:
@@ -234,11 +234,6 @@ def code_of(error: FriendlyError) -> str:
 
 def _trouble(code: str, sentence: str, trace: str = "") -> Answer:
     return {"trouble": code, "sentence": sentence, "trace": trace}
-
-
-def _stamp(path: Path) -> tuple[int, int, int]:
-    found = path.stat()
-    return found.st_size, found.st_mtime_ns, found.st_ino
 
 
 def _write(path: str, raw: bytes) -> None:

@@ -1,0 +1,71 @@
+"""From a hospital's dataset to columns in the dictionary's terms, some rows at a time.
+
+What a run reads goes through here once, when the hospital prepares: read, mapped, checked, put into files. Nothing is
+guessed anew in a round. Reading is `formats`' business, the hospital's own names and codes are `mapping`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from friendlyfl.tasks import formats
+from friendlyfl.tasks.column_files import Array, ColumnFiles
+from friendlyfl.tasks.dictionary import Dictionary
+from friendlyfl.tasks.mapping import Mapping, identity_mapping, values_of
+from friendlyfl.tasks.values import counting_from
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Intake:
+    """A dataset and how its columns become the dictionary's; without a mapping, columns are matched by name."""
+
+    where: str
+    missing: Collection[str]
+    mapping: Mapping | None
+    dictionary: Dictionary
+
+    def columns(self, names: Collection[str], folder: Path) -> ColumnFiles:
+        """Those of the named columns that the hospital has, as files in a folder, which is made.
+
+        Raises DataError with rows and values, for the hospital's own people.
+        """
+        import pandas as pd
+
+        own = formats.names(self.where)
+        wanted = self._mapping_of(pd.DataFrame(columns=list(own)))
+        chosen = tuple(name for name in self.dictionary if name in names and name in wanted.columns)
+        sources = {source for name in chosen for source in wanted.columns[name].sources}
+        # What the dictionary calls a level or a text is read as it is written: a level 1.0 must not become 1.
+        types = {
+            wanted.columns[name].column: self.dictionary.spec(name).type
+            for name in chosen
+            if self.dictionary.spec(name).type in ("factor", "text") and not wanted.columns[name].derive
+        }
+        read = formats.batches(
+            self.where,
+            columns=[name for name in own if name in sources],
+            missing=self.missing,
+            types={name: kind for name, kind in types.items() if name in own},
+        )
+        folder.mkdir(mode=0o700, parents=True)
+        return ColumnFiles.write(folder, self._parts(read, chosen), self.dictionary, chosen)
+
+    def _mapping_of(self, frame: pd.DataFrame) -> Mapping:
+        return self.mapping or identity_mapping(self.dictionary, frame)
+
+    def _parts(
+        self, read: Iterator[pd.DataFrame], names: tuple[str, ...]
+    ) -> Iterator[tuple[int, dict[str, Array]]]:
+        start: Any = 0
+        for frame in read:
+            mapping = self._mapping_of(frame)
+            with counting_from(start):
+                values = {name: values_of(mapping, frame, self.dictionary.spec(name)) for name in names}
+            yield len(frame), values
+            start += len(frame)
