@@ -7,7 +7,6 @@ import hashlib
 import time
 from collections.abc import Iterator
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from friendlyfl import __version__
@@ -32,6 +31,8 @@ from friendlyfl.controller.keyring import Keyring
 from friendlyfl.controller.models import Dataset, Departure, HeldPost, Identity, Outbox, Project, Run
 from friendlyfl.core.errors import ConflictError, FriendlyError, UnreachableError
 from friendlyfl.core.run import ENDED
+from friendlyfl.tasks import formats
+from friendlyfl.tasks.places import Place
 from friendlyfl.wire.keys import Identity as SigningKey
 
 COPIED = "slot_taken"  # the Routing Server's word for post of a site that was restored from an old copy, or runs twice
@@ -207,7 +208,10 @@ def datasets() -> Iterator[Finding]:
 
 
 def _dataset(row: Dataset) -> Finding:
-    path = Path(row.path)
+    place = Place.of(row.path)
+    if place.path is None or place.kind == "sqlite":
+        return _database(row, place)
+    path = place.path
     serves = ", ".join(Project.objects.filter(dataset=row).values_list("name", flat=True))
     needed = f" It serves {serves}." if serves else ""
     try:
@@ -224,6 +228,18 @@ def _dataset(row: Dataset) -> Finding:
         rest = "Runs read it as it is now; if that is not meant, put the old one back"
         return Finding("Datasets", LOOK, f"{words}. {rest}.{needed}", "who looks after the file")
     return Finding("Datasets", OK, f"“{row.name}”: readable and unchanged, {row.rows} rows")
+
+
+def _database(row: Dataset, place: Place) -> Finding:
+    """A database may change at any time; what counts is that it answers."""
+    serves = ", ".join(Project.objects.filter(dataset=row).values_list("name", flat=True))
+    try:
+        formats.names(place.where)
+    except FriendlyError as error:
+        needed = f" It serves {serves}." if serves else ""
+        words = f"“{row.name}”: {error.message}{needed}"
+        return Finding("Datasets", REPAIR if serves else LOOK, words, "who looks after the database")
+    return Finding("Datasets", OK, f"“{row.name}”: the database answers")
 
 
 def ledger() -> Iterator[Finding]:

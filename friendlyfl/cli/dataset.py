@@ -23,7 +23,13 @@ def dataset() -> None:
     """Tables that stay in this hospital, and which of them serves which project."""
 
 
-@dataset.command(epilog=example("friendlyfl dataset add patients /data/patients.csv --missing NA,-9"))
+@dataset.command(
+    epilog=example(
+        "friendlyfl dataset add patients /data/patients.csv --missing NA,-9",
+        "friendlyfl dataset add patients '/data/patients.xlsx#Baseline'",
+        "friendlyfl dataset add patients 'postgresql://reader:${DB_PASSWORD}@db/registry#patients'",
+    )
+)
 @of_site
 @click.argument("name")
 @click.argument("path", type=click.Path())
@@ -36,9 +42,13 @@ def dataset() -> None:
 )
 @json_option
 def add(name: str, path: str, missing: str, as_json: bool) -> None:
-    """Register a CSV file; it stays where it is.
+    """Register a table; it stays where it is.
 
-    PATH is read here, and what was guessed of it (separator, decimal comma, types) is shown. NAME is what this
+    PATH is a file: CSV, Parquet (.parquet), Excel (.xlsx), SPSS (.sav, .zsav) or Stata (.dta); after # the name of a
+    sheet. Or a database's address, postgresql:// or sqlite:///, and after # a table or a query that begins with
+    SELECT; ${NAME} in it stands for a variable of the environment, such as a password.
+
+    It is read here, and what was guessed of it (separator, decimal comma, types) is shown. NAME is what this
     hospital calls the table. Nothing is copied and nothing is sent.
     """
     from friendlyfl.controller import actions
@@ -65,6 +75,7 @@ def add(name: str, path: str, missing: str, as_json: bool) -> None:
 def list_(as_json: bool) -> None:
     """List the datasets of this hospital."""
     from friendlyfl.controller.models import Dataset, Project
+    from friendlyfl.tasks.places import shown
 
     rows = [
         {
@@ -72,7 +83,7 @@ def list_(as_json: bool) -> None:
             "rows": row.rows,
             "added": row.added_at,
             "serves": ", ".join(Project.objects.filter(dataset=row).values_list("name", flat=True)),
-            "path": row.path,
+            "path": shown(row.path),
         }
         for row in Dataset.objects.order_by("name")
     ]
@@ -83,8 +94,8 @@ def list_(as_json: bool) -> None:
         "No datasets yet. A dataset is a table that stays in this hospital. Add one: "
         "friendlyfl dataset add NAME FILE"
     )
-    shown = [[row["name"], row["rows"], row["serves"] or "no project yet", row["path"]] for row in rows]
-    table("Datasets", ["name", "rows", "serves", "path"], shown, empty)
+    lines = [[row["name"], row["rows"], row["serves"] or "no project yet", row["path"]] for row in rows]
+    table("Datasets", ["name", "rows", "serves", "path"], lines, empty)
 
 
 @dataset.command()

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     multiple=True,
     required=True,
     metavar="A.csv",
-    help="A site's file; once for each site.",
+    help="A site's data; once for each site: a CSV, .parquet, .xlsx, .sav or .dta file, or a database's address.",
 )
 @click.option(
     "--dictionary",
@@ -81,7 +81,8 @@ def simulate(
 ) -> None:
     """Run TASK over the files of several sites as if they were hospitals, in one process.
 
-    Sites are numbered 1, 2, 3 in the order given. An empty cell and NA are missing.
+    Sites are numbered 1, 2, 3 in the order given. An empty cell and NA are missing. A sheet is named after the file,
+    B.xlsx#Sheet, and a database's table or query after its address: 'sqlite:///c.db#patients'.
 
     \b
     Exit codes:
@@ -159,22 +160,24 @@ def reason(error: OSError) -> str:
 
 
 def read_site(path: str, dictionary: Dictionary | None) -> pd.DataFrame:
-    """One site's file. Factors and texts stay as written, so that 01 and 1.0 are levels of their own."""
-    from friendlyfl.tasks.source import read_csv, sniff
+    """One site's data. Factors and texts stay as written, so that 01 and 1.0 are levels of their own."""
+    from friendlyfl.tasks import formats
+    from friendlyfl.tasks.places import Place, shown
 
-    if not Path(path).is_file():
-        what = "is a folder, not a file" if Path(path).is_dir() else "does not exist"
-        raise UsageError("file", f"The file {path} {what}.")
+    file = Place.of(path).path
+    if file and not file.is_file():
+        what = "is a folder, not a file" if file.is_dir() else "does not exist"
+        raise UsageError("file", f"The file {file} {what}.")
     types: dict[str, str] = {}
     gaps: dict[str, tuple[str, ...]] = {}
-    for name in sniff(Path(path)).names:
+    for name in formats.names(path):
         spec = dictionary.get(name) if dictionary is not None else None
-        if spec is not None and spec.type in ("factor", "text"):
+        if spec is not None:
             types[name] = spec.type
         gaps[name] = () if spec is not None and "NA" in spec.levels else ("NA",)
-    source = read_csv(path, missing=gaps, types=types)
+    source = formats.read(path, missing=gaps, types=formats.types_for(path, types))
     if not source.rows:
-        raise UsageError("site_empty", f"The file {path} has no rows under its header.")
+        raise UsageError("site_empty", f"{shown(path)} has no rows.")
     return source.frame
 
 

@@ -10,6 +10,7 @@ from friendlyfl.controller import here, plans
 from friendlyfl.controller.models import Project
 from friendlyfl.controller.runner.parent import Runner
 from friendlyfl.core.errors import ConflictError
+from friendlyfl.tasks.places import filled
 
 CHECK_SECONDS = 600.0
 
@@ -35,7 +36,9 @@ def _dataset(project: Project) -> dict[str, Any] | None:
         return None
     mapping = project.mappings.order_by("version").last()
     return {
-        "path": project.dataset.path,
+        "path": filled(
+            project.dataset.path
+        ),  # the child has no environment of ours; a password goes to it only
         "missing": project.dataset.missing,
         "mapping": mapping.mapping if mapping else None,
     }

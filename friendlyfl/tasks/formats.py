@@ -171,6 +171,18 @@ def _reading(place: Place, types: Mapping[str, str] | None = None, hashing: bool
     return SqlReading(place, hashing)
 
 
+def types_for(where: str | Path, declared: Mapping[str, str]) -> dict[str, str]:
+    """What to ask of each column when a dictionary declares its type.
+
+    Levels and text are read as they are written: 1.0 must not become 1. Of a file with labels a number is its code.
+    Everything else is left to the check against the dictionary, which names the rows.
+    """
+    asked = {"factor", "text"}
+    if Place.of(where).kind in ("spss", "stata"):
+        asked |= {"integer", "number"}
+    return {name: kind for name, kind in declared.items() if kind in asked}
+
+
 def codes_of(missing: Codes, columns: Sequence[str]) -> dict[str, frozenset[str]]:
     """What means "no value", by column."""
     return {

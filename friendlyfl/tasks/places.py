@@ -84,7 +84,7 @@ class Place:
         address, sign, part = text.partition("#")
         if not sign or not part.strip():
             raise UsageError(
-                "sql_table",
+                "file_table",
                 f"Say which table or query of {shown(address)}: end the address with #TABLE or #SELECT …",
             )
         if scheme != "sqlite":
@@ -92,7 +92,7 @@ class Place:
         rest = address[len("sqlite://") :]
         if not rest.startswith("/") or len(rest) < 2:
             raise UsageError(
-                "sql_address", "Write sqlite:///name.db#table, or sqlite:////folder/name.db#table."
+                "file_address", "Write sqlite:///name.db#table, or sqlite:////folder/name.db#table."
             )
         return cls(text, "sqlite", part.strip(), Path(rest[1:]).expanduser())
 
@@ -102,7 +102,7 @@ class Place:
         text = filled(self.where).partition("#")[0]
         if open_ := _VARIABLE.search(text):
             raise UsageError(
-                "sql_password",
+                "file_password",
                 f"The address of the database names {open_[0]}, but there is no such variable in the environment "
                 "of FriendlyFL: set it before you start.",
             )

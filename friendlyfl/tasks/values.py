@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 SHOWN_ROWS = 5
-_first_row: ContextVar[int] = ContextVar("_first_row", default=0)  # of the rows in hand, in the site's whole table
+_first_row: ContextVar[int] = ContextVar(
+    "_first_row", default=0
+)  # of the rows in hand, in the site's whole table
 
 
 class DataError(UsageError):

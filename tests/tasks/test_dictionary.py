@@ -132,7 +132,11 @@ def test_scales_of_small_values_are_below_one() -> None:
         and scale(0, 1e-300) == 2.0**-256
         and scale(0, 0) == 1.0
     )
-    assert scale(None, 0.3) == scale(-0.3, None) == 1.0 and scale(None, 5) == 8.0 and scale(0, 1e308) == 2.0**1023
+    assert (
+        scale(None, 0.3) == scale(-0.3, None) == 1.0
+        and scale(None, 5) == 8.0
+        and scale(0, 1e308) == 2.0**1023
+    )
 
 
 @given(st.floats(1e-6, 1e12))

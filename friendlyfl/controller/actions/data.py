@@ -1,6 +1,5 @@
 """Verbs about data: datasets that stay in this hospital, and which of them serves a project."""
 
-from pathlib import Path
 from typing import Any
 
 from django.db import transaction
@@ -10,14 +9,16 @@ from friendlyfl.controller.actions.actor import Actor, acting
 from friendlyfl.controller.models import Dataset, Mapping, Plan, Project, Run
 from friendlyfl.core.errors import ConflictError, UsageError
 from friendlyfl.core.run import ENDED
+from friendlyfl.tasks import formats
+from friendlyfl.tasks.columns import Source
 from friendlyfl.tasks.mapping import Mapping as ColumnMapping
-from friendlyfl.tasks.source import Source, read_csv
+from friendlyfl.tasks.places import absolute
 
 
 def add_dataset(
     actor: Actor, name: str, path: str, *, missing: tuple[str, ...] = ()
 ) -> tuple[Dataset, Source]:
-    """Register a CSV file. The file is read and described; it is not copied and not changed.
+    """Register a file, or a table or query of a database. It is read and described, not copied and not changed.
 
     Raises UsageError with one sentence when it is not a table.
     """
@@ -28,11 +29,11 @@ def add_dataset(
             raise ConflictError(
                 "name_taken", f"There is a dataset called {name} already. Choose another name."
             )
-        full = Path(path).expanduser().absolute()
-        source = read_csv(full, missing=missing)
+        where = absolute(path)
+        source = formats.read(where, missing=missing)
         dataset = Dataset.objects.create(
             name=name,
-            path=str(full),
+            path=where,
             missing=list(missing),
             description=_describe(source),
             digest=source.digest,

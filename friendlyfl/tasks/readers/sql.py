@@ -77,7 +77,7 @@ class SqlReading:
             address = self.sqlalchemy.make_url(self.place.address).set(drivername="postgresql+psycopg")
         except (self.sqlalchemy.exc.ArgumentError, ValueError):
             raise UsageError(
-                "sql_address",
+                "file_address",
                 f"The address {self.where} cannot be understood: write "
                 "postgresql://user:${PASSWORD_VARIABLE}@host:5432/database#table.",
             ) from None
@@ -111,7 +111,7 @@ class SqlReading:
                 what = "has no database of this name"
             else:
                 what = "cannot be reached: check its address, and that it runs and lets this machine in"
-            raise UsageError("sql_unreachable", f"The database {self.where} {what}.") from None
+            raise UsageError("file_unreachable", f"The database {self.where} {what}.") from None
 
     def _started(self) -> Any:
         statement = self._statement()
@@ -123,7 +123,7 @@ class SqlReading:
         if _is_query(part):
             if ";" in part:
                 raise UsageError(
-                    "sql_query", "A query is one statement: take out the semicolon, even one within quotes."
+                    "file_query", "A query is one statement: take out the semicolon, even one within quotes."
                 )
             if not re.search(r"\border\s+by\b", part, re.IGNORECASE):
                 self.notes = (
@@ -149,7 +149,7 @@ class SqlReading:
                 return schema, name
         known = [*inspector.get_table_names(), *inspector.get_view_names()]
         raise UsageError(
-            "sql_table",
+            "file_table",
             f"The database {self.where} has no table “{part}”.{close_names(part, known)} "
             "A query must begin with SELECT or WITH.",
         )
@@ -157,7 +157,7 @@ class SqlReading:
     def _refused(self, error: Any) -> UsageError:
         why = str(error.orig).strip().splitlines()
         return UsageError(
-            "sql_query",
+            "file_query",
             f"The database {self.where} refuses the query: {why[0] if why else 'no reason given'}.",
         )
 
