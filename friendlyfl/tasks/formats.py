@@ -19,10 +19,10 @@ import pandas as pd
 from friendlyfl.core.errors import UsageError
 from friendlyfl.tasks.columns import TYPES, Column, Source
 from friendlyfl.tasks.dictionary import close_names
-from friendlyfl.tasks.places import Place, file_stamp
+from friendlyfl.tasks.places import DATABASES, Place, file_stamp
 from friendlyfl.tasks.readers import pieces
 from friendlyfl.tasks.readers.pieces import Piece
-from friendlyfl.tasks.readers.reading import Reading
+from friendlyfl.tasks.readers.reading import Reading, opened
 from friendlyfl.tasks.sniff import sniff
 from friendlyfl.tasks.source import read_csv
 
@@ -57,16 +57,18 @@ def read(
     place = Place.of(where)
     if place.kind == "csv":
         return read_csv(place.file, columns=columns, missing=missing, types=types, progress=progress)
-    before = stamp(place.path) if place.path else None
+    if place.path:
+        opened(place.path)
+    before = stamp(where)
     if place.kind == "excel":
         from friendlyfl.tasks.readers.excel import read_excel
 
         source = read_excel(place, columns=columns, missing=missing, types=types or {})
     else:
         source = _typed(place, columns, missing, types or {})
-    if place.path and stamp(place.path) != before:
+    if stamp(where) != before:
         raise UsageError(
-            "dataset_changed", f"The file {place.path.name} changed while it was read: read it again."
+            "dataset_changed", f"The file {place.file.name} changed while it was read: read it again."
         )
     if progress:
         progress(1.0)
@@ -120,7 +122,7 @@ def stamp(where: str | Path) -> tuple[int, int, int] | None:
     Raises FileNotFoundError and other OSErrors.
     """
     place = Place.of(where)
-    return file_stamp(place.path) if place.path else None
+    return None if place.kind in DATABASES else file_stamp(place.file)
 
 
 def _typed(place: Place, columns: Sequence[str] | None, missing: Codes, types: Mapping[str, str]) -> Source:
