@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from friendlyfl.tasks import formats
 from friendlyfl.tasks.column_files import Array, ColumnFiles
 from friendlyfl.tasks.dictionary import Dictionary
-from friendlyfl.tasks.mapping import Mapping, identity_mapping, values_of
+from friendlyfl.tasks.mapping import COMPARISONS, ColumnMap, Mapping, identity_mapping, values_of
 from friendlyfl.tasks.values import counting_from
 
 if TYPE_CHECKING:
@@ -41,17 +41,18 @@ class Intake:
         wanted = self._mapping_of(pd.DataFrame(columns=list(own)))
         chosen = tuple(name for name in self.dictionary if name in names and name in wanted.columns)
         sources = {source for name in chosen for source in wanted.columns[name].sources}
-        # What the dictionary calls a level or a text is read as it is written: a level 1.0 must not become 1.
-        types = {
-            wanted.columns[name].column: self.dictionary.spec(name).type
+        declared = {
+            wanted.columns[name].column: kind
             for name in chosen
-            if self.dictionary.spec(name).type in ("factor", "text") and not wanted.columns[name].derive
+            if (kind := _read_as(wanted.columns[name], self.dictionary.spec(name).type))
         }
         read = formats.batches(
             self.where,
             columns=[name for name in own if name in sources],
             missing=self.missing,
-            types={name: kind for name, kind in types.items() if name in own},
+            types=formats.types_for(
+                self.where, {name: kind for name, kind in declared.items() if name in own}
+            ),
         )
         folder.mkdir(mode=0o700, parents=True)
         return ColumnFiles.write(folder, self._parts(read, chosen), self.dictionary, chosen)
@@ -69,3 +70,13 @@ class Intake:
                 values = {name: values_of(mapping, frame, self.dictionary.spec(name)) for name in names}
             yield len(frame), values
             start += len(frame)
+
+
+def _read_as(entry: ColumnMap, kind: str) -> str:
+    """How the site's column is read for a column of the dictionary of this type; "" leaves it open.
+
+    A recoding speaks of what a person saw, which of a file with labels are the labels, and not the codes under them.
+    """
+    if entry.derive:
+        return "number" if entry.derive in COMPARISONS else ""
+    return "" if entry.recode and kind not in ("factor", "text") else kind

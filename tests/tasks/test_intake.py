@@ -45,3 +45,39 @@ def test_rows_are_counted_over_all_parts(tmp_path: Path) -> None:
     frame.to_parquet(path)
     with pytest.raises(DataError, match=f"row {formats.ROWS + 7}:"):
         Intake(str(path), (), mapping, dictionary).columns({"years"}, tmp_path / "bad")
+
+
+def test_codes_under_labels_are_read_where_the_dictionary_wants_numbers(tmp_path: Path) -> None:
+    pyreadstat = pytest.importorskip("pyreadstat")
+    path = tmp_path / "site.sav"
+    pyreadstat.write_sav(
+        pd.DataFrame({"dead": [0.0, 1.0, 1.0], "ja": [1.0, 2.0, 2.0], "nyha": [1.0, 3.0, 2.0]}),
+        str(path),
+        variable_value_labels={
+            "dead": {0.0: "no", 1.0: "yes"},
+            "ja": {1.0: "nein", 2.0: "ja"},
+            "nyha": {1.0: "I", 2.0: "II", 3.0: "III"},
+        },
+    )
+    yes_no = {"type": "integer", "range": [0, 1]}
+    dictionary = Dictionary.parse(
+        {
+            "dead": yes_no,
+            "smokes": yes_no,
+            "severe": yes_no,
+            "nyha": {"type": "factor", "levels": ["I", "II", "III"]},
+        }
+    )
+    mapping = Mapping(
+        {
+            "dead": ColumnMap("dead"),
+            "smokes": ColumnMap("ja", recode={"nein": "0", "ja": "1"}),
+            "nyha": ColumnMap("nyha"),
+        }
+    )
+    columns = Intake(str(path), (), mapping, dictionary).columns(tuple(dictionary), tmp_path / "columns")
+    found = {name: columns.read(name).tolist() for name in ("dead", "smokes", "nyha")}
+    assert found == {"dead": [0, 1, 1], "smokes": [0, 1, 1], "nyha": [0, 2, 1]}
+    graded = Mapping({"severe": ColumnMap("nyha", derive="at_least", bound=2.0)})
+    columns = Intake(str(path), (), graded, dictionary).columns({"severe"}, tmp_path / "graded")
+    assert columns.read("severe").tolist() == [0, 1, 1]

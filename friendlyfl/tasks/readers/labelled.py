@@ -34,7 +34,9 @@ class LabelledReading:
         self.library = library("pyreadstat", f"{self.what} files")
         opened(self.path)
         self.read = self.library.read_sav if place.kind == "spss" else self.library.read_dta
-        self.known = self._read(metadataonly=True)[1]
+        # The library tells which values are declared as missing only to whom it would leave them in.
+        declared = {"user_missing": True} if place.kind == "spss" else {}
+        self.known = self._read(metadataonly=True, **declared)[1]
         rows = self.known.number_rows or 0
         if rows * max(len(self.known.column_names), 1) > CELLS:
             raise UsageError(
