@@ -6,11 +6,13 @@ guessed anew in a round. Reading is `formats`' business, the hospital's own name
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from friendlyfl.core.errors import UsageError
 from friendlyfl.tasks import formats
 from friendlyfl.tasks.column_files import Array, ColumnFiles
 from friendlyfl.tasks.dictionary import Dictionary
@@ -55,7 +57,9 @@ class Intake:
             ),
         )
         folder.mkdir(mode=0o700, parents=True)
-        return ColumnFiles.write(folder, self._parts(read, chosen), self.dictionary, chosen)
+        made = ColumnFiles.write(folder, self._parts(read, chosen), self.dictionary, chosen)
+        _same_as_before(folder, len(made))
+        return made
 
     def _mapping_of(self, frame: pd.DataFrame) -> Mapping:
         return self.mapping or identity_mapping(self.dictionary, frame)
@@ -70,6 +74,18 @@ class Intake:
                 values = {name: values_of(mapping, frame, self.dictionary.spec(name)) for name in names}
             yield len(frame), values
             start += len(frame)
+
+
+def _same_as_before(folder: Path, rows: int) -> None:
+    """A run whose reader was started anew goes on with the rows it began with, or not at all."""
+    found = hashlib.sha256(str(rows).encode())
+    for path in sorted(folder.iterdir()):
+        with path.open("rb") as file:
+            found.update(hashlib.file_digest(file, "sha256").digest())
+    mark = folder.with_name(f"{folder.name}.sha256")  # beside the folder, which is made anew
+    if mark.exists() and mark.read_text("ascii") != found.hexdigest():
+        raise UsageError("dataset_changed", "The dataset changed since the run began.")
+    mark.write_text(found.hexdigest(), "ascii")
 
 
 def _read_as(entry: ColumnMap, kind: str) -> str:

@@ -68,6 +68,21 @@ def test_a_database_may_change_during_a_run_and_a_file_may_not(start, state, tmp
         assert answer.get("trouble") == trouble and answer.get("rows", 60) == 60
 
 
+def test_a_database_that_changed_ends_a_run_whose_child_was_started_anew(start, state, tmp_path):
+    where = written("sqlite", tmp_path)
+    seat = start(opening(where))
+    seat.open(**NEVER)
+    seat.end()
+    assert local(seat, state)["rows"] == 60
+    connection = sqlite3.connect(tmp_path / "births.sqlite")
+    connection.execute("UPDATE births SET age = age + 1 WHERE rowid = 7")
+    connection.commit()
+    connection.close()
+    assert local(seat, state)["rows"] == 60
+    seat.end()
+    assert local(seat, state)["trouble"] == "dataset_changed"
+
+
 def test_a_database_that_does_not_answer_is_a_trouble_without_the_password(start):
     answer = start(opening(HIDDEN)).open(**NEVER)
     assert answer["trouble"] == "dataset_missing" and "cannot be reached" in answer["sentence"]
