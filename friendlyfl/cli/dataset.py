@@ -27,7 +27,7 @@ def dataset() -> None:
     epilog=example(
         "friendlyfl dataset add patients /data/patients.csv --missing NA,-9",
         "friendlyfl dataset add patients '/data/patients.xlsx#Baseline'",
-        "friendlyfl dataset add patients 'postgresql://reader:${DB_PASSWORD}@db/registry#patients'",
+        "friendlyfl dataset add stays 'sqlite:////data/icu.db#stays'",
     )
 )
 @of_site
