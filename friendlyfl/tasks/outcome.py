@@ -15,7 +15,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from friendlyfl import __version__
-from friendlyfl.tasks.base import Done, Task
+from friendlyfl.tasks.base import Done, EachTask, Task
+from friendlyfl.tasks.dictionary import SITE
 from friendlyfl.tasks.disclosure import DROPPED, DROPPED_HIDDEN, USED
 from friendlyfl.tasks.report import Counts, Privacy, Reproduce, Result
 
@@ -119,6 +120,10 @@ def _privacy(task: Task, exchange: Exchange, suppressed: Sequence[str]) -> Priva
 def _reproduce(task: Task, exchange: Exchange, given: Mapping[str, str]) -> Reproduce:
     chosen = {name: value for name, value in task.values.items() if value not in (None, (), "")}
     r, in_python = given.get("r", ""), given.get("python", "")
+    named = [name for name in task.columns if name != SITE]
+    if task.complete_cases and named and not isinstance(task, EachTask):
+        r = r and f"d <- d[complete.cases(d[c({', '.join(map(json.dumps, named))})]), ]; {r}"
+        in_python = in_python and f"d = d.dropna(subset={named!r}).reset_index(drop=True); {in_python}"
     if task.cohort is not None:
         chosen["where"] = task.cohort.text
         r = r and f"d <- subset(d, {task.cohort.r}); {r}"

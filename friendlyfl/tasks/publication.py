@@ -308,15 +308,16 @@ def in_python(step: Step, dictionary: Dictionary, hospitals: int) -> str:
 
 
 def _statements_of_python(call: str) -> list[str]:
-    """One statement a line, and the last one's value printed."""
+    """One statement a line; what is no assignment is printed."""
     try:
         body = ast.parse(call).body
     except SyntaxError:
         return [call]
     parts = [ast.get_source_segment(call, node) or "" for node in body]
     rest = call[call.rindex(parts[-1]) + len(parts[-1]) :].strip(" ;") if parts else ""
-    if body and isinstance(body[-1], ast.Expr):
-        parts[-1] = f"print({parts[-1]})"
+    for place, node in enumerate(body):
+        if isinstance(node, ast.Expr):
+            parts[place] = f"print({parts[place]})"
     return [*parts[:-1], f"{parts[-1]}  {rest}".rstrip()] if parts else [call]
 
 

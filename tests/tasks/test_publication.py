@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import shlex
 import zipfile
 
@@ -16,6 +17,7 @@ from friendlyfl.tasks import Dictionary, registry
 from friendlyfl.tasks.methods import flow, paragraph
 from friendlyfl.tasks.publication import Publication, Step, in_python, in_r, simulate_line, table, tables_of
 from friendlyfl.tasks.report import Counts, Exact, Privacy, Reproduce, Result
+from friendlyfl.testing.check_task import flat
 from friendlyfl.testing.simulate import simulate
 from tests.cli.keyboard import type_here
 
@@ -149,12 +151,54 @@ def test_the_scripts_read_the_tables_as_one(steps, tmp_path, monkeypatch):
     assert r.endswith("summary(fit)") and "\nfit <- glm(" in r
 
 
-@pytest.mark.parametrize("name", ["t_test", "kmeans", "weibull_regression", "rank_test"])
-def test_a_script_imports_what_it_names(name, tmp_path, monkeypatch, capsys):
+# A number of each task's Result that its script prints too. Curves for each group (kaplan_meier, competing_risks) and
+# what Python's libraries do not have (feasibility, fine_gray) are not here.
+PRINTED = {
+    "table_one": "tables.numeric.age:treatment=treated.mean",
+    "logistic_regression": "coefficients.age.estimate",
+    "cox": "statistics.loglik",
+    "linear_regression": "coefficients.treatmenttreated.estimate",
+    "t_test": "tests.welch_t.statistic",
+    "anova": "tables.anova_type1.treatment.statistic",
+    "chi_square": "tests.chi_square.statistic",
+    "rank_test": "tests.wilcoxon.p",
+    "correlation": "tests.pearson_bmi_lvef.estimate",
+    "poisson_regression": "coefficients.(Intercept).se",
+    "gamma_regression": "coefficients.(Intercept).se",
+    "negative_binomial_regression": "coefficients.nyhaII.estimate",
+    "roc": "tables.auc.0.auc",
+    "calibration": "coefficients.calibration_slope.estimate",
+    "iptw": "tables.effects.0.se_hc0_weights_fixed",
+    "ordinal_logistic_regression": "coefficients.age.estimate",
+    "censored_regression": "coefficients.(Intercept).se",
+    "weibull_regression": "coefficients.(Intercept).estimate",
+    "pca": "tables.loadings.age.PC1",
+    "kmeans": "statistics.tot_withinss",
+    "meta_analysis": "coefficients.age.se",
+}
+
+
+@pytest.mark.parametrize("name", PRINTED)
+def test_a_script_gives_the_numbers_of_the_result(name, tmp_path, monkeypatch, capsys):
     datasets.export("clinic", tmp_path)
     monkeypatch.chdir(tmp_path)
-    exec(compile(in_python(step(name), CLINIC, 3), "analysis.py", "exec"), {})
-    assert capsys.readouterr().out
+    found = step(name)
+    exec(compile(in_python(found, CLINIC, 3), "analysis.py", "exec"), {})
+    printed = [float(one) for one in re.findall(r"-?\d+\.?\d*(?:e[-+]?\d+)?", capsys.readouterr().out)]
+    wanted = flat(found.result)[PRINTED[name]]
+    assert any(one == pytest.approx(wanted, rel=1e-3) for one in printed)
+
+
+def test_a_script_leaves_out_the_rows_that_the_analysis_left_out(tmp_path, monkeypatch, capsys):
+    """And keeps its columns side by side where it takes a factor apart."""
+    frame = datasets.load("clinic")[1]
+    frame.loc[::7, "treatment"] = None
+    frame.to_csv(tmp_path / "site_1.csv", index=False)
+    monkeypatch.chdir(tmp_path)
+    parameters = {"outcome": "nyha", "group": "treatment"}
+    found = Step(simulate("rank_test", [frame], CLINIC, rules="off", **parameters), parameters)
+    exec(compile(in_python(found, CLINIC, 1), "analysis.py", "exec"), {})
+    assert f"{found.result.tests['wilcoxon']['p']:.8g}"[:9] in capsys.readouterr().out
 
 
 def test_scripts_keep_what_they_cannot_take_apart():

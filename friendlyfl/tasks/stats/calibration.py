@@ -333,8 +333,8 @@ class Calibration(Task):
             "cbind(n = table(g), events = tapply(y, g, sum), sum_p = tapply(p, g, sum))",
             "python": "import statsmodels.api as sm; from scipy.special import expit, logit; "
             f"y = {happened}; {python}; "
-            "sm.GLM(y, lp * 0 + 1, sm.families.Binomial(), offset=lp).fit(); "
-            "sm.GLM(y, sm.add_constant(lp), sm.families.Binomial()).fit(); "
+            "sm.GLM(y, lp * 0 + 1, sm.families.Binomial(), offset=lp).fit().params; "
+            "sm.GLM(y, sm.add_constant(lp), sm.families.Binomial()).fit().params; "
             "((p - y) ** 2).mean(), y.sum() / p.sum()",
         }
 

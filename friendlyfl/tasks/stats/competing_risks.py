@@ -232,6 +232,6 @@ class CompetingRisks(Task):
         return {
             "r": "; ".join(calls),
             "python": "import lifelines; lifelines.AalenJohansenFitter()"
-            f".fit(d[{self.time!r}], {ended}, event_of_interest=1{entry})"
+            f".fit(d[{self.time!r}], {ended}, event_of_interest=1{entry}).cumulative_density_"
             "  # for each group and type of event; it breaks ties at random",
         }

@@ -208,7 +208,7 @@ class Correlation(Task):
         return {
             "r": f'd <- na.omit(as.data.frame(data.matrix(d[c({names})]))); cor(d, method = "{self.method}"); '
             f'cor.test({x}, {y}, method = "{self.method}"{exact})  # and so on for each pair',
-            "python": f"d[{list(self.variables)!r}].dropna().corr(method={self.method!r})",
+            "python": f"d[{list(self.variables)!r}].corr(method={self.method!r})",
         }
 
 

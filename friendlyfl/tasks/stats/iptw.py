@@ -388,5 +388,6 @@ class Iptw(Likelihood):
             "python": "import numpy as np, patsy, statsmodels.api as sm; "
             f"t = {python_yes}.astype(int); x = patsy.dmatrix({design!r}, d); "
             f"e = sm.GLM(t, x, sm.families.Binomial()).fit().fittedvalues{python_cut}; w = {python_weights}; "
-            f"[sm.WLS(d[y], sm.add_constant(t), w).fit(cov_type='HC0') for y in {list(self.outcomes)!r}]",
+            "{y: sm.WLS(d[y], sm.add_constant(t), w).fit(cov_type='HC0').summary2().tables[1] "
+            f"for y in {list(self.outcomes)!r}}}",
         }

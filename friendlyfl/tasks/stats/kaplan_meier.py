@@ -217,7 +217,7 @@ class KaplanMeier(Task):
             strata = f" + strata({r(self.strata)})" if self.strata else ""
             calls.append(f"survdiff(Surv({left}) ~ {by}{strata}, d, rho = {self.rho:g})")
         entry = f", entry=d[{self.entry!r}]" if self.entry else ""
-        python = f"lifelines.KaplanMeierFitter().fit(d[{self.time!r}], {happened}{entry})"
+        python = f"lifelines.KaplanMeierFitter().fit(d[{self.time!r}], {happened}{entry}).survival_function_"
         return {
             "r": "; ".join(calls),
             "python": f"import lifelines; {python}  # for each group; its confidence limits are log-log",

@@ -193,8 +193,8 @@ class KMeans(Measurements):
             "r": f"kmeans(na.omit(d[c({names})]), centers = matrix(c({values}), ncol = {len(self.variables)}, "
             f"byrow = TRUE), iter.max = {self.max_rounds}, algorithm = {wording.quoted('Lloyd')})",
             "python": "from sklearn.cluster import KMeans; "
-            f"KMeans({len(start)}, init=np.array({start!r}), n_init=1, tol=0, max_iter={self.max_rounds})"
-            f".fit(d[{list(self.variables)!r}].dropna())",
+            f"fit = KMeans({len(start)}, init=np.array({start!r}), n_init=1, tol=0, max_iter={self.max_rounds})"
+            f".fit(d[{list(self.variables)!r}]); fit.cluster_centers_; fit.inertia_",
         }
 
 

@@ -189,7 +189,7 @@ class MetaAnalysis(EachTask):
             },
             figures=self._figures(pooled),
             notes=[TWO_STAGE, *notes],
-            reproduce=self._calls(),
+            reproduce=self._calls(forests),
         )
 
     def _forest(
@@ -267,14 +267,19 @@ class MetaAnalysis(EachTask):
             if name != INTERCEPT
         ]
 
-    def _calls(self) -> dict[str, str]:
+    def _calls(self, forests: Mapping[str, list[Row]]) -> dict[str, str]:
         """The pooling of one term in R and in Python, from the hospitals' rows of its forest table."""
+        name = next((name for name in forests if name != f"forest:{INTERCEPT}"), next(iter(forests)))
+        rows = [row for row in forests[name] if row["site"] not in ("fixed", "random")]
+        held = {key: ", ".join(repr(row[key]) for row in rows) for key in ("estimate", "se")}
         python = (
-            "from statsmodels.stats.meta_analysis import combine_effects; "
+            "import pandas as pd; from statsmodels.stats.meta_analysis import combine_effects; "
+            f"forest = pd.DataFrame({{'estimate': [{held['estimate']}], 'se': [{held['se']}]}}); "
             "combine_effects(forest['estimate'], forest['se'] ** 2, method_re='dl').summary_frame()"
         )
         return {
-            "r": f"metafor::rma(yi = estimate, sei = se, data = forest, method = {wording.quoted(self.method)})",
+            "r": f"forest <- data.frame(estimate = c({held['estimate']}), se = c({held['se']})); "
+            f"metafor::rma(yi = estimate, sei = se, data = forest, method = {wording.quoted(self.method)})",
             "python": python if self.method == "DL" else "",  # statsmodels has no REML
         }
 

@@ -193,7 +193,8 @@ class OrdinalLogisticRegression(Likelihood):
                 "python": "import pandas as pd, patsy; from statsmodels.miscmodels.ordinal_model import OrderedModel; "
                 f"y = d[{self.outcome!r}].astype(pd.CategoricalDtype({levels!r}, ordered=True)); "
                 f"x = patsy.dmatrix({design.strip()!r}, d, "
-                "return_type='dataframe').iloc[:, 1:]; OrderedModel(y, x, distr='logit').fit(method='bfgs').summary()"
+                "return_type='dataframe').iloc[:, 1:]; "
+                "OrderedModel(y[x.index], x, distr='logit').fit(method='bfgs').summary()"
                 "  # thresholds after the first as logarithms of distances",
             }
         }

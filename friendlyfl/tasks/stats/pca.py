@@ -113,12 +113,13 @@ class Pca(Measurements):
         """The same analysis of one table in R and in Python."""
         names = ", ".join(wording.quoted(name) for name in self.variables)
         columns = f"na.omit(d[c({names})])"
-        table = f"d[{list(self.variables)!r}].dropna()"
+        table = f"d[{list(self.variables)!r}]"
         scaled = f"StandardScaler().fit_transform({table})" if self.scale else table
         imported = "from sklearn.preprocessing import StandardScaler; " if self.scale else ""
         return {
             "r": f"prcomp({columns}, scale. = {'TRUE' if self.scale else 'FALSE'})",
-            "python": f"from sklearn.decomposition import PCA; {imported}PCA().fit({scaled})",
+            "python": f"from sklearn.decomposition import PCA; {imported}fit = PCA().fit({scaled}); "
+            "fit.explained_variance_; fit.components_.T",
         }
 
 
