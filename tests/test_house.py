@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from friendlyfl.core.troubles import TROUBLES
+
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "friendlyfl"
 MODULES = sorted(p for p in PACKAGE.rglob("*.py") if "migrations" not in p.parts)
@@ -362,3 +364,17 @@ def test_tests_named_in_the_pages_exist() -> None:
             assert (ROOT / where).exists(), f"{name(page)} names {where}"
             found = {getattr(node, "name", "") for node in nodes(ROOT / where)}
             assert not what or what in found, f"{name(page)} names {where}::{what}"
+
+
+def test_what_a_table_lacks_has_a_sentence_that_may_travel() -> None:
+    """A DataError's words stay at the hospital; others read the sentence of its code."""
+    codes = {
+        node.args[0].value
+        for path in MODULES
+        for node in nodes(path)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "DataError"
+        and isinstance(node.args[0], ast.Constant)
+    }
+    assert {"column_missing", "entry_late"} <= codes <= TROUBLES.keys()
