@@ -2,8 +2,8 @@
 
 Django makes its SQL anew at each call, which takes ten times as long as SQLite needs to carry it out, and a round of
 one site reads and writes some fifty rows. Here are the plain forms a round needs, on Django's own connection, in its
-transactions and with its fields' own conversions: conditions are equalities joined by "and". Everything else (lists
-for pages, joins, changes of many kinds) is Django's, and so are the tables themselves.
+transactions and with its fields' own conversions: conditions are equalities joined by "and", and nothing equals None.
+Everything else (lists for pages, joins, changes of many kinds) is Django's, and so are the tables themselves.
 """
 
 import sqlite3

@@ -1,4 +1,4 @@
-"""Counts as an outcome: which values are counts, and the sentences about those that are not.
+"""Counts as an outcome: how they are asked for, which values are counts, and the sentences about those that are not.
 
 What does not live here: the laws of counts (poisson_regression, negative_binomial_regression).
 """
@@ -7,11 +7,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from friendlyfl.tasks import Table
+from friendlyfl.tasks import Column, Table
 from friendlyfl.tasks.stats.newton import Floats
 from friendlyfl.tasks.values import DataError
 
 NO_EVENT = "Every count in this analysis is 0, so there is nothing to explain."
+
+OUTCOME = Column("Outcome", kinds=["number"], help="A count for each patient: 0, 1, 2 ...")
+OFFSET = Column(
+    "Offset",
+    kinds=["number"],
+    optional=True,
+    help="Added to the logarithm of the rate: give the logarithm of the time observed",
+)
 
 
 def counts_of(data: Table, column: str) -> Floats:

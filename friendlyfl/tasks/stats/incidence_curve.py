@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from friendlyfl.tasks.stats.inference import LEVEL, critical
+from friendlyfl.tasks.stats.survival_curve import step_rows
 
 Floats = npt.NDArray[np.float64]
 Row = dict[str, Any]
@@ -52,13 +53,8 @@ class IncidenceCurve:
 
     def points(self) -> list[Row]:
         """The curve as rows."""
-        lower, upper = self.limits()
-        columns = (self.risk, self.event, self.censored)
-        counts = [np.rint(column).astype(np.int64).tolist() for column in columns]
-        measures = [column.tolist() for column in (self.incidence, self.errors(), lower, upper)]
-        keys = ("time", "n_risk", "n_event", "n_censor", "cif", "se", "ci_lower", "ci_upper")
-        rows = zip(self.time.tolist(), *counts, *measures, strict=True)
-        return [dict(zip(keys, row, strict=True)) for row in rows]
+        counts = (self.risk, self.event, self.censored)
+        return step_rows("cif", self.time, counts, (self.incidence, self.errors(), *self.limits()))
 
     def at(self, times: tuple[float, ...]) -> list[Row]:
         """The curve at chosen times; None after the last observation, as R's cmprsk::timepoints."""

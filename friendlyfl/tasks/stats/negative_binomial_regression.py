@@ -13,12 +13,12 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy import linalg
 
-from friendlyfl.tasks import Choice, Column, Count, Cross, Done, Sum, Table
+from friendlyfl.tasks import Choice, Count, Cross, Done, Sum, Table
 from friendlyfl.tasks.base import Kind, State, Update
 from friendlyfl.tasks.report import Vcov
 from friendlyfl.tasks.stats import wording
 from friendlyfl.tasks.stats.basis import View
-from friendlyfl.tasks.stats.counts import NO_EVENT, counts_of
+from friendlyfl.tasks.stats.counts import NO_EVENT, OFFSET, OUTCOME, counts_of
 from friendlyfl.tasks.stats.gamma_function import log_bend, log_peak, rising
 from friendlyfl.tasks.stats.glm import BEYOND, pearson_of
 from friendlyfl.tasks.stats.likelihood import Fit, Likelihood, Rows
@@ -61,13 +61,8 @@ class NegativeBinomialRegression(Likelihood):
         "pearson": Sum,
     }
 
-    outcome = Column("Outcome", kinds=["number"], help="A count for each patient: 0, 1, 2 ...")
-    offset = Column(
-        "Offset",
-        kinds=["number"],
-        optional=True,
-        help="Added to the logarithm of the rate: give the logarithm of the time observed",
-    )
+    outcome = OUTCOME
+    offset = OFFSET
     se = Choice(
         "Standard errors",
         ["model", "joint"],

@@ -8,11 +8,11 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy.special import xlogy
 
-from friendlyfl.tasks import Choice, Column, Count, Done, Sum, Table
+from friendlyfl.tasks import Choice, Count, Done, Sum, Table
 from friendlyfl.tasks.base import Kind, State, Update
 from friendlyfl.tasks.stats import wording
 from friendlyfl.tasks.stats.basis import View
-from friendlyfl.tasks.stats.counts import NO_EVENT, counts_of
+from friendlyfl.tasks.stats.counts import NO_EVENT, OFFSET, OUTCOME, counts_of
 from friendlyfl.tasks.stats.gamma_function import log_poisson_peak
 from friendlyfl.tasks.stats.glm import GeneralisedLinear, pearson_of
 from friendlyfl.tasks.stats.likelihood import Fit
@@ -47,13 +47,8 @@ class PoissonRegression(GeneralisedLinear):
         "peak": Sum,
     }
 
-    outcome = Column("Outcome", kinds=["number"], help="A count for each patient: 0, 1, 2 ...")
-    offset = Column(
-        "Offset",
-        kinds=["number"],
-        optional=True,
-        help="Added to the logarithm of the rate: give the logarithm of the time observed",
-    )
+    outcome = OUTCOME
+    offset = OFFSET
     dispersion = Choice(
         "Dispersion",
         ["fixed", "estimated"],

@@ -83,13 +83,8 @@ class SurvivalCurve:
 
     def points(self, kind: str) -> list[Row]:
         """The curve as rows."""
-        lower, upper = self.limits(kind)
-        columns = (self.risk, self.event, self.censored)
-        counts = [np.rint(column).astype(np.int64).tolist() for column in columns]
-        measures = [column.tolist() for column in (self.survival, self.errors(), lower, upper)]
-        keys = ("time", "n_risk", "n_event", "n_censor", "survival", "se", "ci_lower", "ci_upper")
-        rows = zip(self.time.tolist(), *counts, *measures, strict=True)
-        return [dict(zip(keys, row, strict=True)) for row in rows]
+        counts = (self.risk, self.event, self.censored)
+        return step_rows("survival", self.time, counts, (self.survival, self.errors(), *self.limits(kind)))
 
     def at(self, times: tuple[float, ...], kind: str) -> list[Row]:
         """The curve at chosen times; None after the last observation, unless everyone had the event."""
@@ -113,6 +108,22 @@ class SurvivalCurve:
             rows.append(row | dict(zip(("survival", "se", "ci_lower", "ci_upper"), known, strict=True)))
             counted = so_far
         return rows
+
+
+def step_rows(
+    measure: str,
+    time: Floats,
+    counts: tuple[Floats, Floats, Floats],
+    numbers: tuple[Floats, Floats, Floats, Floats],
+) -> list[Row]:
+    """A step function as rows of a Result's curve, one for each time.
+
+    `counts` are at risk, with the event, censored; `numbers` the measure, its standard error and limits.
+    """
+    whole = [np.rint(column).astype(np.int64).tolist() for column in counts]
+    keys = ("time", "n_risk", "n_event", "n_censor", measure, "se", "ci_lower", "ci_upper")
+    rows = zip(time.tolist(), *whole, *(column.tolist() for column in numbers), strict=True)
+    return [dict(zip(keys, row, strict=True)) for row in rows]
 
 
 def crossing(time: Floats, curve: Floats, level: float = 0.5) -> float | None:
