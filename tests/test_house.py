@@ -378,3 +378,13 @@ def test_what_a_table_lacks_has_a_sentence_that_may_travel() -> None:
         and isinstance(node.args[0], ast.Constant)
     }
     assert {"column_missing", "entry_late"} <= codes <= TROUBLES.keys()
+
+
+def test_a_command_that_reads_no_table_loads_nothing_that_does() -> None:
+    """pandas alone takes longer than all else that a list of projects needs."""
+    code = (
+        "import sys, tempfile; from pathlib import Path; from friendlyfl.controller import home, setup;"
+        "setup.create_site(home.Home(Path(tempfile.mkdtemp()) / 'site'), 'A'); import friendlyfl.controller.actions;"
+        "print(*{'pandas', 'scipy', 'pyarrow', 'matplotlib'} & set(sys.modules))"
+    )
+    assert run_python(code).split() == []

@@ -117,7 +117,7 @@ def rules(pairs: tuple[str, ...], as_json: bool) -> None:
         show_json(found)
         return
     rows = [
-        [name, "\n".join(value) if isinstance(value, list) else value, RULES.get(name, "")]
+        [name, _listed(value) if isinstance(value, list) else value, RULES.get(name, "")]
         for name, value in found.items()
     ]
     table("Rules of this hospital", ["rule", "value", "meaning"], rows, "")
@@ -136,6 +136,16 @@ RULES = {
     "memory": "most memory of a computation, in bytes",
     "seconds": "most time of a round, in seconds",
 }
+
+
+def _listed(tasks: list[str]) -> str:
+    """Tasks one below the other; all that come with FriendlyFL would fill the screen, and `tasks` lists them."""
+    from friendlyfl.tasks.registry import BUILT_IN
+
+    if set(BUILT_IN) <= set(tasks):
+        others = [task for task in tasks if task not in BUILT_IN]
+        return "\n".join([f"the {len(BUILT_IN)} built-in ones", *others])
+    return "\n".join(tasks)
 
 
 def _value(name: str, text: str) -> object:

@@ -1,6 +1,11 @@
-"""Verbs about data: datasets that stay in this hospital, and which of them serves a project."""
+"""Verbs about data: datasets that stay in this hospital, and which of them serves a project.
 
-from typing import Any
+What reads tables (pandas and more) is loaded by the verbs that read one: it takes longer than all else a command does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 
@@ -9,10 +14,10 @@ from friendlyfl.controller.actions.actor import Actor, acting
 from friendlyfl.controller.models import Dataset, Mapping, Plan, Project, Run
 from friendlyfl.core.errors import ConflictError, UsageError
 from friendlyfl.core.run import ENDED
-from friendlyfl.tasks import formats
-from friendlyfl.tasks.columns import Source
-from friendlyfl.tasks.mapping import Mapping as ColumnMapping
 from friendlyfl.tasks.places import absolute
+
+if TYPE_CHECKING:
+    from friendlyfl.tasks.columns import Source
 
 
 def add_dataset(
@@ -22,6 +27,8 @@ def add_dataset(
 
     Raises UsageError with one sentence when it is not a table.
     """
+    from friendlyfl.tasks import formats
+
     with acting(actor, "add_dataset", name):
         if not name.strip() or len(name) > 100 or not name.isprintable():
             raise UsageError("name", "Give the dataset a name of 1 to 100 characters.")
@@ -75,6 +82,8 @@ def use_dataset(actor: Actor, project: Project, dataset: Dataset) -> None:
 
 def map_columns(actor: Actor, project: Project, mapping: dict[str, Any]) -> Mapping:
     """Say how this site's columns become the dictionary's; a new version, the old ones stay."""
+    from friendlyfl.tasks.mapping import Mapping as ColumnMapping
+
     with acting(actor, "map_columns", project.name):
         checked = ColumnMapping.from_json(mapping).to_json()
         last = project.mappings.order_by("version").last()
