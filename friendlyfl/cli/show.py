@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from friendlyfl.cli.opening import clean
-from friendlyfl.tasks.report import Result, columns_of
+from friendlyfl.tasks.report import MODEL, Result, columns_of
 
 ROWS = 40  # of one table; a curve has more points than a terminal wants
 
@@ -42,7 +42,8 @@ def show(result: Result, console: Console | None = None) -> None:
     )
     _table(console, "Coefficients", result.coefficients)
     for name, rows in result.tables.items():
-        _table(console, name.replace("_", " ").capitalize(), rows)
+        if name != MODEL:
+            _table(console, name.replace("_", " ").capitalize(), rows)
     for curve in result.curves:
         _table(console, f"{curve.name} {curve.group}", curve.points)
     _table(console, "Tests", [{"test": name, **row} for name, row in result.tests.items()])

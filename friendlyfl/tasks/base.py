@@ -6,6 +6,7 @@ How rounds run lives in `engine`, what a task may send under a hospital's rules 
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -61,6 +62,9 @@ class Estimate(Kind):
     words = "this hospital's own estimates and their standard errors"
 
 
+# What to install for a package that a task needs, where it is not called as it is imported.
+PACKAGES = {"sklearn": "'friendlyfl[sklearn]'", "torch": "'friendlyfl[torch]'"}
+
 # The pieces of a Result that are a task's to fill in.
 DONE_KEYS = {
     "exact",
@@ -112,6 +116,7 @@ class Task:
     # Parameters for the data set `clinic`, shown in docs and run in tests.
     example: ClassVar[Mapping[str, Any]] = {}
     references: ClassVar[tuple[str, ...]] = ()  # the papers and books the method comes from, for the docs
+    needs: ClassVar[tuple[str, ...]] = ()  # packages beside FriendlyFL's own, as they are imported
     parameters: dict[str, Parameter[Any]] = {}  # of a task that runs another one: of both
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -156,6 +161,8 @@ class Task:
     @classmethod
     def validate(cls, given: Mapping[str, Any], dictionary: Dictionary, sites: int = 1) -> dict[str, Any]:
         """Every parameter's value, or a sentence naming the field that is wrong."""
+        if lacking := cls.lacks():
+            raise UsageError("package_missing", lacking)
         for name in given:
             if name not in cls.parameters:
                 listed = ", ".join(cls.parameters) or "none"
@@ -164,6 +171,15 @@ class Task:
                     f"{cls.title} has no parameter “{name}”.{close_names(name, cls.parameters)} It takes: {listed}.",
                 )
         return {name: p.validate(given.get(name), dictionary, sites) for name, p in cls.parameters.items()}
+
+    @classmethod
+    def lacks(cls) -> str:
+        """The sentence about a package that this task needs and that is not installed here; nothing if all are."""
+        for package in cls.needs:
+            if importlib.util.find_spec(package) is None:
+                install = PACKAGES.get(package, package)
+                return f"{cls.title} needs the package {package}, which is not installed here: pip install {install}"
+        return ""
 
     def start(self) -> State:
         """The first State, at the coordinator."""

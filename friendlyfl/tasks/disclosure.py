@@ -139,6 +139,8 @@ def check_after(task: Task, table: Table, counts: Arrays, policy: Policy, number
     for column in record.columns:
         if column != SITE and 0 < table.present(column) < policy.rows:
             raise Refused("rows")
+    if any(0 < rows < policy.rows for rows in record.described):
+        raise Refused("rows")
     if record.probes and not task.secure_sum:
         raise Refused("extremes")
     if any(probes > policy.probes for probes in record.probes.values()):

@@ -27,6 +27,7 @@ CONVENTIONS = {
     "test": "Test",
     "rmst": "Restricted mean",
     "p": "p values",
+    "auc": "AUC",
 }
 WORDS = {
     "ci": {

@@ -23,7 +23,8 @@ from friendlyfl.tasks import methods
 from friendlyfl.tasks.catalogue import chosen, typed
 from friendlyfl.tasks.dictionary import SITE, Dictionary
 from friendlyfl.tasks.figures import Drawing, drawings
-from friendlyfl.tasks.report import Result, Row, columns_of
+from friendlyfl.tasks.ml import model_file
+from friendlyfl.tasks.report import MODEL, Result, Row, columns_of
 
 OLDEST = (1980, 1, 1, 0, 0, 0)  # what a zip can hold; the pack has no clock
 IMPORTS = {  # what a task's call may name without saying where it comes from
@@ -34,7 +35,7 @@ IMPORTS = {  # what a task's call may name without saying where it comes from
     "pandas": "import pandas",
     "scipy": "import scipy.stats",
 }
-LEARNED = "model/"  # where the file of a learned model stands in a step
+LEARNED = model_file.FOLDER  # where the files of a learned model stand in a step
 
 
 @dataclass(frozen=True)
@@ -137,8 +138,10 @@ class Publication:
             found[f"figures/{drawing.name}.svg"] = drawing.svg(), f"Figure: {drawing.title}."
             found[f"figures/{drawing.name}.pdf"] = drawing.pdf(), f"Figure: {drawing.title}."
             found[f"figures/{drawing.name}.csv"] = table(drawing.table), "The numbers that the figure shows."
-        for path, content in step.files.items():
-            words = "The learned model." if path.startswith(LEARNED) else "A further file of this step."
+        for path, content in {**model_file.files(result), **step.files}.items():
+            words = model_file.WORDS.get(path, "A further file of this step.")
+            if path.startswith(LEARNED) and path not in model_file.WORDS:
+                words = "The learned model."
             found[path] = content, words
         return found
 
@@ -183,7 +186,7 @@ def tables_of(result: Result) -> dict[str, list[Row]]:
     if result.tests:
         found["tests"] = [{"test": name, **_flat(row)} for name, row in result.tests.items()]
     for name, rows in result.tables.items():
-        if rows:
+        if rows and name != MODEL:
             found[_safe(name)] = list(map(dict, rows))
     for name in dict.fromkeys(curve.name for curve in result.curves):
         found[f"curve_{_safe(name)}"] = [

@@ -42,6 +42,8 @@ BUILT_IN = {
     "pca": "friendlyfl.tasks.stats.pca:Pca",
     "kmeans": "friendlyfl.tasks.stats.kmeans:KMeans",
     "meta_analysis": "friendlyfl.tasks.stats.meta_analysis:MetaAnalysis",
+    "fedavg_sklearn": "friendlyfl.tasks.ml.fedavg_sklearn:FedAvgSklearn",
+    "fedavg_torch": "friendlyfl.tasks.ml.fedavg_torch:FedAvgTorch",
 }
 
 

@@ -18,6 +18,8 @@ from friendlyfl.core.errors import WireError
 SCHEMA = 1
 FIGURE_WORDS = ("Forest", "Curve", "Bars", "Line", "Roc", "Calibration")
 
+MODEL = "model"  # the table that holds a learned model: given as files, never shown
+
 Row = dict[str, Any]
 
 # In the order in which people read a row; columns that are not here come after these, as they come.

@@ -40,6 +40,7 @@ class Record:
     grids: set[str] = field(default_factory=set)
     probed: set[str] = field(default_factory=set)  # in this round
     probes: dict[str, int] = field(default_factory=dict)  # rounds in which a column was probed
+    described: set[int] = field(default_factory=set)  # sizes of parts of the rows that sums describe
 
     def count_probes(self) -> None:
         """A round is over: its probes join the count."""
@@ -142,6 +143,10 @@ class Table:
     def rows_in_words(self, marked: npt.NDArray[np.bool_]) -> str:
         """“rows 3, 17 and 4 more” of the site's own table, for a sentence to its people."""
         return rows_text(self._rows[marked])
+
+    def described(self, rows: int) -> None:
+        """Say that sums in the Update describe so many of the rows only: the rule for rows holds for these, too."""
+        self.record.described.add(rows)
 
     def yes(self, column: str) -> Floats:
         """1.0 for yes, 0.0 for no: of 0 and 1, or of a factor whose second level is yes."""
