@@ -36,11 +36,11 @@ demo: install ## Three hospitals and a Routing Server on this machine study real
 test: test-postgres test-sqlite ## Run all tests, the Routing Server's on PostgreSQL and on SQLite
 
 test-sqlite: install ## Run all tests, without PostgreSQL
-	$(BIN)/python -m pytest tests/router
+	$(BIN)/python -m pytest -n $(JOBS) tests/router
 	$(BIN)/python -m pytest -n $(JOBS)
 
 test-postgres: install ## Run the Routing Server's tests on a real PostgreSQL (no system package needed)
-	FRIENDLYFL_TEST_DATABASE=postgres $(BIN)/python -m pytest tests/router
+	FRIENDLYFL_TEST_DATABASE=postgres $(BIN)/python -m pytest -n $(JOBS) tests/router
 
 check: install ## Style, types, import rules, migrations, deployment settings
 	$(BIN)/ruff check .
