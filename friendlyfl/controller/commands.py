@@ -10,9 +10,9 @@ from typing import Any
 
 from django.utils import timezone
 
-from friendlyfl.controller import here, members, plans, rows
+from friendlyfl.controller import contents, here, members, plans, rows
 from friendlyfl.controller.ledger import Leaving
-from friendlyfl.controller.models import Approval, Job, LogLine, Result, Run
+from friendlyfl.controller.models import Approval, Job, LogLine, Plan, Result, Run
 from friendlyfl.controller.post import send, send_values
 from friendlyfl.core import run as core_run
 from friendlyfl.core import seat as core_seat
@@ -77,7 +77,7 @@ def _send_state(run: Run, command: core_run.SendState) -> None:
     send(
         run.project,
         "state",
-        here.home().blob(command.digest).read_bytes(),
+        contents.read(command.digest),
         command.to,
         run=run,
         step=command.step,
@@ -93,7 +93,7 @@ def _combine(run: Run, command: core_run.Combine) -> None:
 
 
 def _send_result(run: Run, command: core_run.SendResult) -> None:
-    result = json.loads(here.home().blob(command.digest).read_bytes())
+    result = json.loads(contents.read(command.digest))
     Result.objects.create(run=run, step=command.step, result=result)
     shared = content(run).rules["share_result"]
     made_by = rows.get(Job, run=run, kind="combine", step=command.step, round=command.round)
@@ -184,7 +184,7 @@ def _send_update(run: Run, command: core_seat.SendUpdate) -> None:
     send(
         run.project,
         "update",
-        here.home().blob(command.digest).read_bytes(),
+        contents.read(command.digest),
         (run.project.coordinator,),
         run=run,
         step=command.step,
@@ -215,10 +215,11 @@ def _to_coordinator(run: Run, type_: str, values: dict[str, Any], leaving: Leavi
 
 def approval_words(run: Run) -> str:
     """On whose word this run's numbers leave: for the ledger."""
-    approval = rows.first(Approval, "-pk", plan=run.plan, site=here.site(), approved=True)
+    approval = rows.first(Approval, "-pk", plan=run.plan_id, site=here.site(), approved=True)
     if approval is None:
         return ""
-    return f"{approval.person}, {approval.at:%Y-%m-%d %H:%M} UTC, plan {run.plan.sha256[:12]}"
+    plan = rows.get(Plan, without=("raw",), pk=run.plan_id)
+    return f"{approval.person}, {approval.at:%Y-%m-%d %H:%M} UTC, plan {plan.sha256[:12]}"
 
 
 def _close_seat(run: Run, command: core_seat.Close) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from friendlyfl.controller import here, members, plans, reading, runs
+from friendlyfl.controller import contents, here, members, plans, reading, runs
 from friendlyfl.controller.models import (
     PARTICIPANT,
     Approval,
@@ -195,7 +195,7 @@ def is_approved(plan: Plan, epoch: int) -> bool:
 
 def _state(place: Place, content: bytes, project: Project, run: Run) -> None:
     decode(content, limit=STATE_BYTES)
-    digest = here.home().keep(content)
+    digest = contents.keep(content)
     event = core_seat.StateCame(place.step, place.round, digest, time.time())
     runs.feed(run.uid, runs.SEAT, event)
 
@@ -210,7 +210,7 @@ def _result(place: Place, content: bytes, project: Project, run: Run) -> None:
     if said["shared"]:
         result = reading.result(said["result"])
         Result.objects.get_or_create(run=run, step=place.step, defaults={"result": result})
-    event = core_seat.ResultCame(place.step, here.home().keep(content), said["last"], time.time())
+    event = core_seat.ResultCame(place.step, contents.keep(content), said["last"], time.time())
     runs.feed(run.uid, runs.SEAT, event)
 
 
@@ -240,7 +240,7 @@ def _ready(place: Place, content: bytes, project: Project, run: Run) -> None:
 
 
 def _update(place: Place, content: bytes, project: Project, run: Run) -> None:
-    digest = here.home().keep(content)
+    digest = contents.keep(content)
     event = core_run.UpdateCame(place.sender, place.step, place.round, digest, time.time())
     runs.feed(run.uid, runs.RUN, event)
 

@@ -3,7 +3,7 @@
 No Django and no cryptography here. Everything durable on this site is below `Home.folder`:
 
     controller.sqlite3   records          keys/        private keys, 0600
-    secret_key           Django's, 0600   blobs/       contents and sealed bytes, named by SHA-256
+    secret_key           Django's, 0600   blobs/       large contents and sealed bytes, by SHA-256
     quarantine/          half-read post   work/        the runner's folders, one a run
     logs/                this site's own log
 """

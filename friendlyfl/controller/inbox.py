@@ -10,18 +10,19 @@ yet is early.
 """
 
 import logging
-import secrets
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from django.db import InterfaceError as DatabaseClosed
 from django.db import OperationalError, transaction
 
 from friendlyfl.client.answers import InboxMessage
-from friendlyfl.controller import handlers, here, members, rows, runs
+from friendlyfl.controller import contents, handlers, here, members, rows, runs
+from friendlyfl.controller.contents import SMALL
 from friendlyfl.controller.handlers import EarlyPost
-from friendlyfl.controller.models import HeldPost, Project, Run, Slot
+from friendlyfl.controller.models import HeldPost, Identity, Project, Run, Slot
 from friendlyfl.core.errors import FriendlyError, WireError
 from friendlyfl.core.faults import faultpoint
 from friendlyfl.wire import trust
@@ -91,6 +92,8 @@ def _take(message: InboxMessage, open_blob: Callable[[], BinaryIO]) -> None:
         slot = Slot(key=slot_of(envelope.ctx), digest=digest, sender=incoming.sender, seq=envelope.ctx.seq)
         rows.insert(slot)
         handlers.handle(envelope.ctx, content, project, run)
+        if message.position != KEPT_HERE:
+            rows.update(Identity, {"pk": 1}, cursor=message.position)
         faultpoint("inbox.before_commit")
     faultpoint("inbox.committed")
 
@@ -142,22 +145,19 @@ def _slot_is_free(envelope: Envelope, digest: str) -> bool:
 
 
 def _open(incoming: Incoming, envelope: Envelope, open_blob: Callable[[], BinaryIO]) -> bytes:
-    quarantine = here.home().sub("quarantine") / f"{secrets.token_hex(8)}.in"
-    try:
-        with quarantine.open("w+b") as out:
-            unseal(
-                incoming,
-                envelope,
-                me=here.site(),
-                public=members.public_of(incoming.sender),
-                subkeys=here.keys().openers(TYPES[envelope.ctx.type].card_uses(envelope.ctx.run)),
-                bound=TYPES[envelope.ctx.type].bound,
-                blob=open_blob,
-                out=out,
-            )
-        return quarantine.read_bytes()
-    finally:
-        quarantine.unlink(missing_ok=True)
+    with tempfile.SpooledTemporaryFile(SMALL, dir=str(here.home().sub("quarantine"))) as out:
+        unseal(
+            incoming,
+            envelope,
+            me=here.site(),
+            public=members.public_of(incoming.sender),
+            subkeys=here.keys().openers(TYPES[envelope.ctx.type].card_uses(envelope.ctx.run)),
+            bound=TYPES[envelope.ctx.type].bound,
+            blob=open_blob,
+            out=cast(BinaryIO, out),
+        )
+        out.seek(0)
+        return out.read()
 
 
 # --- post that could not be taken ---
@@ -168,7 +168,7 @@ def _hold(message: InboxMessage, state: str, code: str = "", sentence: str = "")
         name: b64(getattr(message, name))
         for name in ("envelope", "signature", "delivery", "delivery_signature")
     }
-    kept["blob"] = here.home().keep(message.blob) if message.blob is not None else ""
+    kept["blob"] = contents.keep(message.blob) if message.blob is not None else ""
     HeldPost.objects.update_or_create(
         rs_id=message.id,
         defaults={
@@ -186,6 +186,6 @@ def early() -> list[InboxMessage]:
     found = []
     for row in rows.every(HeldPost, "pk", state="early"):
         parts = {name: unb64(row.post[name]) for name in row.post if name != "blob"}
-        blob = here.home().blob(row.post["blob"]).read_bytes() if row.post["blob"] else None
+        blob = contents.read(row.post["blob"]) if row.post["blob"] else None
         found.append(InboxMessage(position=KEPT_HERE, id=row.rs_id, sender=row.sender, blob=blob, **parts))
     return found

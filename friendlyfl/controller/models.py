@@ -244,6 +244,13 @@ class Job(models.Model):
         indexes = [models.Index(fields=["state"])]
 
 
+class SmallContent(models.Model):
+    """A content or sealed bytes small enough for a row; see contents.py."""
+
+    digest = models.CharField(max_length=64, primary_key=True)
+    raw = models.BinaryField()
+
+
 class Outbox(models.Model):
     """Finished bytes on their way out: a retry sends the same. `here` is post of this site to itself."""
 

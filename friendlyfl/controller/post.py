@@ -6,12 +6,13 @@ bytes and ledger line are there together or not at all. Delivering is the agent'
 
 import hashlib
 import io
-import os
 import secrets
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
-from friendlyfl.controller import here, ledger, members, rows
+from friendlyfl.controller import contents, here, ledger, members, rows
+from friendlyfl.controller.contents import SMALL
 from friendlyfl.controller.models import Outbox, Project, Run
 from friendlyfl.core.errors import WireError
 from friendlyfl.wire.codec import encode
@@ -56,7 +57,7 @@ def _keep_here(project: Project, type_: str, content: bytes, run: Run | None, st
             type=type_,
             here=True,
             context={"step": step, "round": round_},
-            blob=here.home().keep(content),
+            blob=contents.keep(content),
         )
     )
 
@@ -91,19 +92,19 @@ def _seal_for(
         card=here.keys().signed_card.sha256,
         seq=_next_seq(),
     )
-    half = here.home().sub("quarantine") / f"{secrets.token_hex(8)}.out"
-    with half.open("wb") as blob:
-        post = seal(
-            io.BytesIO(content),
-            len(content),
-            ctx=ctx,
-            recipients=[_recipient(site, type_, run) for site in to],
-            identity=here.keys().identity,
-            blob=blob,
-        )
-        blob.flush()
-        os.fsync(blob.fileno())
-    sealed = here.home().keep_file(half)
+    recipients = [_recipient(site, type_, run) for site in to]
+    seal_to = partial(
+        seal, io.BytesIO(content), len(content), ctx=ctx, recipients=recipients, identity=here.keys().identity
+    )
+    if len(content) <= SMALL:
+        memory = io.BytesIO()
+        post = seal_to(blob=memory)
+        sealed = contents.keep(memory.getvalue())
+    else:
+        half = here.home().sub("quarantine") / f"{secrets.token_hex(8)}.out"
+        with half.open("wb") as file:
+            post = seal_to(blob=file)
+        sealed = contents.keep_file(half)
     rows.insert(
         Outbox(
             msg=ctx.msg,
@@ -123,7 +124,7 @@ def _seal_for(
         round=round_,
         type=type_,
         to=to,
-        bytes=here.home().blob(sealed).stat().st_size,
+        bytes=contents.size(sealed),
         plain_sha256=hashlib.sha256(content).hexdigest(),
         sealed_sha256=sealed,
         msg=ctx.msg,

@@ -7,6 +7,7 @@ Everything else (lists for pages, joins, changes of many kinds) is Django's, and
 """
 
 import sqlite3
+import threading
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, NamedTuple, TypeVar
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 from django.db import DEFAULT_DB_ALIAS, connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+_thread = threading.local()
 Row = TypeVar("Row", bound=models.Model)
 
 
@@ -44,12 +46,14 @@ def count(model: type[models.Model], **where: Any) -> int:
     return int(_execute(database, sql, _values(fields, where, database)).fetchone()[0])
 
 
-def insert(row: Row) -> Row:
-    """Write a new row and return it, with its key."""
+def insert(row: Row, *, known: bool = False) -> Row:
+    """Write a new row and return it, with its key; `known`: it may be there already, and then stays as it is."""
     database = _database()
-    sql, fields = _insert(type(row))
+    sql, fields = _insert(type(row), known)
     values = [field.get_db_prep_save(field.pre_save(row, True), database) for field in fields]
-    row.pk = _execute(database, sql, values).lastrowid
+    added = _execute(database, sql, values)
+    if isinstance(row._meta.pk, models.AutoField):
+        row.pk = added.lastrowid
     row._state.adding, row._state.db = False, DEFAULT_DB_ALIAS
     return row
 
@@ -84,8 +88,11 @@ def _select(
 
 
 def _database() -> BaseDatabaseWrapper:
-    database = connections[DEFAULT_DB_ALIAS]
-    database.ensure_connection()
+    """This thread's connection, open. Django's own look-up takes as long as a small SELECT."""
+    if not hasattr(_thread, "database"):
+        _thread.database = connections[DEFAULT_DB_ALIAS]
+    _thread.database.ensure_connection()
+    database: BaseDatabaseWrapper = _thread.database
     return database
 
 
@@ -140,11 +147,12 @@ def _count(model: type[models.Model], where: tuple[str, ...]) -> tuple[str, tupl
 
 
 @cache
-def _insert(model: type[models.Model]) -> tuple[str, tuple[Any, ...]]:
+def _insert(model: type[models.Model], known: bool) -> tuple[str, tuple[Any, ...]]:
     fields = tuple(field for field in model._meta.concrete_fields if not isinstance(field, models.AutoField))
     columns = ", ".join(f'"{field.column}"' for field in fields)
     places = ", ".join("?" * len(fields))
-    return f"INSERT INTO {_table(model)} ({columns}) VALUES ({places})", fields  # noqa: S608
+    unless = " OR IGNORE" if known else ""
+    return f"INSERT{unless} INTO {_table(model)} ({columns}) VALUES ({places})", fields
 
 
 @cache

@@ -12,7 +12,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from friendlyfl.controller import commands, rows
-from friendlyfl.controller.models import Job, Plan, Project, Run, RunEvent
+from friendlyfl.controller.models import Job, Project, Run, RunEvent
 from friendlyfl.core import run as core_run
 from friendlyfl.core import seat as core_seat
 from friendlyfl.core.faults import faultpoint
@@ -84,11 +84,10 @@ def feed(run_uid: str, side: str, event: Any) -> Run:
 
 def find(run_uid: str) -> Run | None:
     """The run with this uid, if it is known here."""
-    # What is large and seldom wanted (keys, plan, dictionary) is fetched only when it is looked at.
+    # What is large or seldom wanted (keys, plan, dictionary) is fetched only when it is looked at.
     run = rows.first(Run, without=("keys",), uid=run_uid)
     if run is not None:
         run.project = rows.get(Project, without=("dictionary",), pk=run.project_id)
-        run.plan = rows.get(Plan, without=("raw",), pk=run.plan_id)
     return run
 
 

@@ -12,12 +12,21 @@ from hypothesis import strategies as st
 
 from friendlyfl.client.faults import Faults, Mishap, SeededFaults
 from friendlyfl.client.problems import BusyError, RouterConflict, unreachable
-from friendlyfl.controller import actions, here, line
+from friendlyfl.controller import actions, contents, here, line
 from friendlyfl.controller.actions.run import path_of_moves
 from friendlyfl.controller.agent import beat, collect, deliver
 from friendlyfl.controller.agent import pause as pauses
 from friendlyfl.controller.agent.bell import Bell
-from friendlyfl.controller.models import Departure, HeldPost, Identity, LogLine, Outbox, Run, Slot
+from friendlyfl.controller.models import (
+    Departure,
+    HeldPost,
+    Identity,
+    LogLine,
+    Outbox,
+    Run,
+    Slot,
+    SmallContent,
+)
 from friendlyfl.core import run as core_run
 from friendlyfl.core.errors import FriendlyError, NotFoundError, UsageError
 from friendlyfl.wire.codec import encode
@@ -123,7 +132,7 @@ def test_a_retry_sends_the_same_bytes(consortium):
     """The answer is lost twice; the Routing Server has the message once."""
     consortium.propose()
     row = Outbox.objects.get(type="plan")
-    before = (row.post, here.home().blob(row.blob).read_bytes())
+    before = (row.post, contents.read(row.blob))
     sent: list[Any] = []
     real = consortium.world.router.post_message
 
@@ -317,7 +326,8 @@ def test_keys_are_erased_when_all_is_said(study):
         Outbox.objects.filter(pk=row.pk).update(state="sent")
     beat.erase_keys()
     assert not here.keys().holds_run(run.uid)
-    assert not any(here.home().blob(row.blob).exists() for row in Outbox.objects.filter(run=run))
+    sealed = Outbox.objects.filter(run=run, here=False).values_list("blob", flat=True)
+    assert sealed and not SmallContent.objects.filter(digest__in=sealed).exists()
 
 
 def test_a_coordinator_keeps_its_key_for_last_log_lines(consortium):

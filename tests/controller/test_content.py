@@ -11,7 +11,7 @@ from django.db import transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from friendlyfl.controller import handlers, here, runs
+from friendlyfl.controller import contents, handlers, here, runs
 from friendlyfl.controller.models import Approval, LogLine, Project, Run
 from friendlyfl.core import seat as core_seat
 from friendlyfl.core.errors import WireError
@@ -84,7 +84,7 @@ def heard(consortium: Consortium) -> list[Case]:
 def told(study: Study) -> list[Case]:
     run = study.ready()
     assert study.state(run).receive().state == "taken"
-    digest = here.home().keep(b"update")
+    digest = contents.keep(b"update")
     outcome = {"what": "totals", "numbers": 1, "rows": 60, "rules": ""}
     runs.job_done(study.job("local"), runs.SEAT, core_seat.UpdateMade(1, 1, digest, 3.0), outcome)
     return coordinators(study)

@@ -7,7 +7,7 @@ import pytest
 
 from friendlyfl.client.answers import InboxMessage
 from friendlyfl.client.house import MemoryHouse
-from friendlyfl.controller import actions, here, inbox, runs
+from friendlyfl.controller import actions, contents, here, inbox, runs
 from friendlyfl.controller.models import HeldPost, LogLine, Plan, Run, RunEvent, SiteProgress, Slot
 from friendlyfl.core.errors import UnreachableError
 from friendlyfl.wire.keys import Identity, Subkey
@@ -58,7 +58,7 @@ def test_a_run_comes_to_life_message_by_message(study):
     run.refresh_from_db()
     assert (run.state, run.step, run.round) == ("running", 1, 1)
     job = study.job("local")
-    assert here.home().blob(job.inputs["state"]).exists()
+    assert contents.read(job.inputs["state"])
 
 
 def test_the_coordinator_hears_everybody(consortium):

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import friendlyfl.controller
-from friendlyfl.controller import actions, commands, here, ledger, rows, runs
+from friendlyfl.controller import actions, commands, contents, here, ledger, rows, runs
 from friendlyfl.controller.agent import deliver, work
 from friendlyfl.controller.agent.bell import Bell
 from friendlyfl.controller.models import Departure, Job, Outbox, Run, RunEvent, Slot
@@ -60,7 +60,7 @@ def test_a_job_done_twice_counts_once(study):
     run = study.ready()
     assert study.state(run).receive().state == "taken"
     facts = {"what": "totals", "numbers": 3, "rows": 60, "rules": ""}
-    for digest in (here.home().keep(b"first"), here.home().keep(b"second")):
+    for digest in (contents.keep(b"first"), here.home().keep(b"second")):
         runs.job_done(study.job("local"), runs.SEAT, core_seat.UpdateMade(1, 1, digest, 2.0), facts)
     assert (
         Outbox.objects.filter(type="update").count() == Departure.objects.filter(type="update").count() == 1

@@ -14,7 +14,7 @@ from friendlyfl.client.answers import InboxMessage
 from friendlyfl.client.faults import Faults
 from friendlyfl.client.house import MemoryHouse
 from friendlyfl.client.memory import MemoryRouter
-from friendlyfl.controller import actions, here, inbox, line, plans, runs
+from friendlyfl.controller import actions, contents, here, inbox, line, plans, runs
 from friendlyfl.controller.models import Identity, Job, Plan, Project, Run
 from friendlyfl.core import run as core_run
 from friendlyfl.core import seat as core_seat
@@ -340,7 +340,7 @@ class Consortium(Shared):
         run = self.start(**rules)
         for peer in self.others:
             assert self.ready_letter(peer, run).receive().state == "taken"
-        digest = here.home().keep(encode({".round": 1}))
+        digest = contents.keep(encode({".round": 1}))
         runs.job_done(self.job("begin"), runs.RUN, core_run.StateMade(1, 1, digest, 2.0))
         run.refresh_from_db()
         assert run.state == "running"

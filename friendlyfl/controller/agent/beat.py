@@ -13,7 +13,7 @@ from functools import partial
 from django.db import transaction
 from django.utils import timezone
 
-from friendlyfl.controller import actions, here, line, runs
+from friendlyfl.controller import actions, contents, here, line, runs
 from friendlyfl.controller.agent.bell import Bell
 from friendlyfl.controller.ledger import Leaving
 from friendlyfl.controller.models import COORDINATOR, Identity, LogLine, Outbox, Project, Run
@@ -23,11 +23,11 @@ from friendlyfl.core.errors import FriendlyError
 from friendlyfl.core.limits import HEARTBEAT
 
 log = logging.getLogger("friendlyfl.beat")
-_reported: dict[str, float] = {}  # run -> when it was last reported, by this process
+_reported: dict[str, tuple[str, float]] = {}  # run -> at which stage and when this process last reported it
 LOG_BATCH = 200
 PERIOD = 0.5  # seconds
 REPORTED_RUNS = 50
-REPORT_EVERY = 5.0  # seconds
+REPORT_EVERY = 30.0  # seconds
 INTENT_AGE = timedelta(seconds=15)  # a start that is older was cut off, not under way in another process
 KEYS_KEPT = timedelta(minutes=10)  # the coordinator's, so that last logs of a run can still be opened
 
@@ -92,14 +92,20 @@ def live_runs() -> list[Run]:
 
 
 def report_runs() -> None:
-    """Bring the RS's copies of runs up to date: at once where one has ended, else now and then, since the copy is
-    for lists and decides nothing.
+    """Bring the RS's copies of runs up to date: at once where one has moved on or ended, else now and then, since the
+    copy is for lists and decides nothing.
     """
     now = time.monotonic()
     for run in Run.objects.select_related("project").exclude(state="").order_by("-pk")[:REPORTED_RUNS]:
-        if run.state in core_run.ENDED or now - _reported.get(run.uid, 0.0) > REPORT_EVERY:
-            _reported[run.uid] = now
+        state, at = _reported.get(run.uid, ("", 0.0))
+        if run.state in core_run.ENDED or _stage(run.state) != state or now - at > REPORT_EVERY:
+            _reported[run.uid] = (_stage(run.state), now)
             _try(partial(actions.report, run), "report")
+
+
+def _stage(state: str) -> str:
+    """A run goes to and fro between running and aggregating in every round: for lists the two are one."""
+    return core_run.RUNNING if state == core_run.AGGREGATING else state
 
 
 def news() -> None:
@@ -149,5 +155,5 @@ def erase_keys() -> None:
         if Outbox.objects.filter(run=run, state="waiting").exists():
             continue
         for digest in Outbox.objects.filter(run=run, here=False).values_list("blob", flat=True):
-            here.home().blob(digest).unlink(missing_ok=True)
+            contents.forget(digest)
         here.keys().erase_run(run.uid)

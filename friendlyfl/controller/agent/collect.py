@@ -37,8 +37,10 @@ def poll(bell: Bell, wait: int = POLL_WAIT) -> int:
         page = router.inbox(cursor, wait=wait, ack=cursor)
     for message in page.messages:
         _take(message)
-    if page.next != cursor:
+    # Post that was taken has moved the cursor already; post that was put aside has not.
+    if page.next != here.identity().cursor:
         rows.update(Identity, {"pk": 1}, cursor=page.next)
+    if page.messages:
         bell.ring()
     _retry_early()
     return len(page.messages)

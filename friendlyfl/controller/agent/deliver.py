@@ -1,11 +1,12 @@
 """Delivering: the outbox to the Routing Server, oldest first, the same bytes until they are there."""
 
 import logging
+from pathlib import Path
 
 from django.db import transaction
 from django.utils import timezone
 
-from friendlyfl.controller import handlers, here, line, rows
+from friendlyfl.controller import contents, handlers, line, rows
 from friendlyfl.controller.agent.bell import Bell
 from friendlyfl.controller.agent.pause import Pause
 from friendlyfl.controller.models import Outbox
@@ -52,8 +53,9 @@ def deliver_one(row: Outbox) -> None:
     if row.here:
         _deliver_here(row)
         return
-    path = here.home().blob(row.blob)
-    blob = path.read_bytes() if path.stat().st_size <= INLINE_BLOB else path
+    blob = contents.find(row.blob)
+    if isinstance(blob, Path) and blob.stat().st_size <= INLINE_BLOB:
+        blob = blob.read_bytes()
     with line.noting() as router:
         router.post_message(Post.from_json(row.post), blob)
     faultpoint("deliver.accepted")
@@ -62,7 +64,7 @@ def deliver_one(row: Outbox) -> None:
 
 def _deliver_here(row: Outbox) -> None:
     assert row.run is not None  # a site writes to itself about its own seat in a run only
-    content = here.home().blob(row.blob).read_bytes()
+    content = contents.read(row.blob)
     with transaction.atomic():
         rows.update(Outbox, {"pk": row.pk}, state="sent", sent_at=timezone.now())
         handlers.handle_here(row.type, row.run, row.context["step"], row.context["round"], content)

@@ -11,7 +11,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from friendlyfl.controller import commands, here, members, preflight, rows, runs
+from friendlyfl.controller import commands, contents, here, members, preflight, rows, runs
 from friendlyfl.controller.agent.bell import Bell
 from friendlyfl.controller.ledger import Leaving
 from friendlyfl.controller.models import Job, Run
@@ -150,7 +150,7 @@ def _not_ready(job: Job, problems: list[dict[str, Any]]) -> None:
 
 def _local(job: Job, runner: Runner, bell: Bell) -> None:
     out = runner.folder / f"update-{job.step}-{job.round}"
-    state = here.home().blob(job.inputs["state"])
+    state = contents.lay_out(job.inputs["state"], runner.folder / "state")
     faultpoint("work.before_local")
     answer = _ask(job, runner, bell, round=job.round, state=str(state), out=str(out))
     faultpoint("work.computed")
@@ -158,8 +158,9 @@ def _local(job: Job, runner: Runner, bell: Bell) -> None:
         _fail(job, answer, core_seat.Refused(job.step, job.round, answer["trouble"], time.time()))
         return
     facts = {name: answer[name] for name in ("numbers", "rows", "rules", "what")}
-    digest = here.home().keep_file(out)
-    runs.job_done(job, runs.SEAT, core_seat.UpdateMade(job.step, job.round, digest, time.time()), facts)
+    with transaction.atomic():
+        digest = contents.keep_file(out)
+        runs.job_done(job, runs.SEAT, core_seat.UpdateMade(job.step, job.round, digest, time.time()), facts)
 
 
 # --- the coordinator's jobs ---
@@ -171,16 +172,17 @@ def _begin(job: Job, runner: Runner, bell: Bell) -> None:
     if "trouble" in answer:
         _fail(job, answer, core_run.JobFailed(job.step, job.round, answer["trouble"], time.time()))
         return
-    digest = here.home().keep_file(out)
-    runs.job_done(job, runs.RUN, core_run.StateMade(job.step, job.round, digest, time.time()))
+    with transaction.atomic():
+        digest = contents.keep_file(out)
+        runs.job_done(job, runs.RUN, core_run.StateMade(job.step, job.round, digest, time.time()))
 
 
 def _combine(job: Job, runner: Runner, bell: Bell) -> None:
     out = runner.folder / f"combined-{job.step}-{job.round}"
-    blob = here.home().blob
     plan = commands.content(job.run)
     updates = [
-        {"site": plan.seat_number(site), "path": str(blob(digest))} for site, digest in job.inputs["updates"]
+        {"site": plan.seat_number(site), "path": str(contents.lay_out(digest, runner.folder / site))}
+        for site, digest in job.inputs["updates"]
     ]
     refused, notes = _absent(job.run, plan)
     faultpoint("work.before_combine")
@@ -188,7 +190,7 @@ def _combine(job: Job, runner: Runner, bell: Bell) -> None:
         job,
         runner,
         bell,
-        state=str(blob(job.inputs["state"])),
+        state=str(contents.lay_out(job.inputs["state"], runner.folder / "state")),
         updates=updates,
         refused=refused,
         notes=notes,
@@ -203,13 +205,14 @@ def _combine(job: Job, runner: Runner, bell: Bell) -> None:
         trouble = core_run.Trouble(site, job.step, job.round, "bad_update", time.time())
         runs.job_done(job, runs.RUN, trouble)
         return
-    digest = here.home().keep_file(out)
-    if answer["kind"] == "state":
-        made = core_run.StateMade(job.step, job.round + 1, digest, time.time())
-        runs.job_done(job, runs.RUN, made)
-    else:
-        done = core_run.StepDone(job.step, job.round, digest, time.time())
-        runs.job_done(job, runs.RUN, done, {"site_notes": notes})
+    with transaction.atomic():
+        digest = contents.keep_file(out)
+        if answer["kind"] == "state":
+            made = core_run.StateMade(job.step, job.round + 1, digest, time.time())
+            runs.job_done(job, runs.RUN, made)
+        else:
+            done = core_run.StepDone(job.step, job.round, digest, time.time())
+            runs.job_done(job, runs.RUN, done, {"site_notes": notes})
 
 
 def _absent(run: Run, plan: Any) -> tuple[list[dict[str, Any]], list[str]]:
