@@ -16,6 +16,16 @@ class Person(AbstractUser):
     """Somebody with an account on this site's portal."""
 
     role = models.CharField(max_length=16, default="viewer", choices=[(role, role) for role in ROLES])
+    language = models.CharField(max_length=16, blank=True)  # "": as the browser asks for
+
+
+class FormKey(models.Model):
+    """One sending of a form on the portal, so that it counts once; see portal/page.py."""
+
+    key = models.CharField(max_length=64, unique=True)
+    person = models.ForeignKey(Person, on_delete=models.CASCADE)
+    leads_to = models.CharField(max_length=500, blank=True)  # where its answer led; "" while it is being done
+    at = models.DateTimeField(default=timezone.now)
 
 
 class Identity(models.Model):

@@ -18,6 +18,8 @@ INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
+    "django.contrib.messages",
+    "django_htmx",
     "friendlyfl.controller",
 ]
 MIDDLEWARE = [
@@ -25,9 +27,11 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "friendlyfl.controller.portal.headers.StrictHeaders",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
 ]
 ROOT_URLCONF = "friendlyfl.controller.urls"
 TEMPLATES = [
@@ -38,8 +42,10 @@ TEMPLATES = [
             "context_processors": [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
                 "friendlyfl.controller.portal.context.line",
-            ]
+            ],
+            "libraries": {"portal": "friendlyfl.controller.portal.templatetags.portal"},
         },
     }
 ]
@@ -87,6 +93,10 @@ STATICFILES_DIRS = [Path(__file__).parent / "portal" / "static"]
 USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English")]
+LOCALE_PATHS = [Path(__file__).parent / "portal" / "locale"]
+LANGUAGE_COOKIE_NAME = f"{SESSION_COOKIE_NAME}_language"
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

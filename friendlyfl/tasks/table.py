@@ -81,6 +81,7 @@ class Table:
         self._designs: dict[tuple[str, ...], Floats] = {}
         self._chunks: Collection[Table] | None = None
         self._classes: dict[str, Integers | None] = {}
+        self._cells: dict[str, Integers] = {}
         self._present: dict[str, int] = {}
 
     @classmethod
@@ -260,13 +261,19 @@ class Table:
 
     def term_cells(self, term: str) -> Integers:
         """People in each cell that the levels and two-valued columns of a term make."""
+        if term not in self._cells:
+            classes = [self.classes(name) for name in term_columns(term, self._dictionary)]
+            self._cells[term] = self._crossed([found for found in classes if found is not None])
+        return self._cells[term]
+
+    def _crossed(self, classes: Sequence[Integers]) -> Integers:
+        if not classes:
+            return np.array([len(self)])
         codes = np.zeros(len(self), dtype=np.int64)
         known = np.ones(len(self), dtype=bool)
-        for name in term_columns(term, self._dictionary):
-            found = self.classes(name)
-            if found is not None:
-                codes = codes * (int(found.max(initial=0)) + 1) + found
-                known &= found >= 0
+        for found in classes:
+            codes = codes * (int(found.max(initial=0)) + 1) + found
+            known &= found >= 0
         return np.bincount(codes[known])
 
     def classes(self, column: str) -> Integers | None:
@@ -278,10 +285,10 @@ class Table:
             elif self.spec(column).type == "text":
                 self._classes[column] = None
             else:
-                gone = missing(values)
-                present = np.unique(values[~gone])
-                few = np.where(gone, -1, np.searchsorted(present, values)) if len(present) <= 2 else None
-                self._classes[column] = few
+                few = _two_values(values)
+                self._classes[column] = (
+                    None if few is None else np.where(missing(values), -1, np.searchsorted(few, values))
+                )
         return self._classes[column]
 
     def group_counts(self, column: str) -> Integers:
@@ -336,3 +343,16 @@ def missing(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     if values.dtype == object:
         return np.array([value is None for value in values], dtype=bool)
     return np.asarray(np.isnan(values))
+
+
+def _two_values(values: Floats) -> Floats | None:
+    """The one or two values that a column holds, in order; None where it holds more, as a measurement's first rows
+    show without a look at all of them."""
+    few = np.zeros(0)
+    for part in (values[:CHUNK], values):
+        there = part[~missing(part)]
+        if len(there):
+            few = np.unique([there.min(), there.max()])
+            if not ((there == few[0]) | (there == few[-1])).all():
+                return None
+    return few

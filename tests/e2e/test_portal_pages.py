@@ -4,7 +4,6 @@ What the pages say and whom they let in is tested in tests/controller/test_porta
 """
 
 import os
-import shutil
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,12 +14,15 @@ import pytest
 import uvicorn
 
 from tests.controller import site as under_test
+from tests.e2e import states
+from tests.e2e.conftest import PASSWORD
+from tests.e2e.states import State
+from tests.e2e.states.entry import wrong_first, wrong_login
 
-CHROMIUM = os.environ.get("FRIENDLYFL_CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+STATES = states.collected()
+NAMES = {"viewer": "vera", "researcher": "rosa", "site-admin": "adam"}
+
 RULES = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
-PASSWORD = "a calm and long sentence"
-FOCUSABLE = "a[href], button, input:not([type=hidden]), select, textarea, [tabindex='0']"
 SHOTS = os.environ.get("FRIENDLYFL_SCREENSHOTS", "")  # a folder; written for human eyes, never compared
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("browser")]
 
@@ -32,23 +34,6 @@ class Seen:
     page: Any
     requests: list[str]
     complaints: list[str]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if not Path(CHROMIUM).exists():
-        words = (
-            "There is no Chromium here: install it (on Debian: apt-get install chromium) to test the pages."
-        )
-        if os.environ.get("CI") == "true":
-            pytest.fail(words)
-        pytest.skip(words)
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -81,11 +66,11 @@ def look(browser: Any, portal: str) -> Iterator[Callable[..., Seen]]:
     """Open a page in a browser of its own, signed in or not."""
     contexts = []
 
-    def open_page(path: str, *, signed_in: bool = False, **options: Any) -> Seen:
+    def open_page(path: str, *, role: str = "", **options: Any) -> Seen:
         context = browser.new_context(base_url=portal, **options)
         contexts.append(context)
-        if signed_in:
-            context.add_cookies([_session(portal)])
+        if role:
+            context.add_cookies([_session(portal, role)])
         seen = Seen(context.new_page(), [], [])
         seen.page.on("request", lambda request: seen.requests.append(request.url))
         seen.page.on("console", lambda message: seen.complaints.append(message.text))
@@ -98,18 +83,18 @@ def look(browser: Any, portal: str) -> Iterator[Callable[..., Seen]]:
         context.close()
 
 
-def _session(portal: str) -> dict[str, Any]:
-    return _aside(_make_session, portal)
+def _session(portal: str, role: str) -> dict[str, Any]:
+    return _aside(_make_session, portal, role)
 
 
-def _make_session(portal: str) -> dict[str, Any]:
+def _make_session(portal: str, role: str) -> dict[str, Any]:
     from django.conf import settings
     from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
     from django.contrib.sessions.backends.db import SessionStore
 
     from friendlyfl.controller.models import Person
 
-    person, _ = Person.objects.get_or_create(username="rosa", defaults={"role": "researcher"})
+    person, _ = Person.objects.get_or_create(username=NAMES[role], defaults={"role": role})
     session = SessionStore()
     session[SESSION_KEY] = str(person.pk)
     session[BACKEND_SESSION_KEY] = "django.contrib.auth.backends.ModelBackend"
@@ -141,85 +126,22 @@ def _aside(act: Callable[..., Any], *given: Any) -> Any:
     return answer[0]
 
 
-# --- states of the house ---
-
-
-def nothing() -> None:
-    """The first day."""
-
-
-def full() -> None:
-    """Two projects, runs in several states, something to decide, a line that is down."""
-    from django.utils import timezone
-
-    from friendlyfl.controller import actions
-    from friendlyfl.controller.models import Identity, Run
-    from tests.controller.world import ADMIN, World
-
-    world = World()
-    name = "Low birth weight and smoking in the first three months of pregnancy"
-    study = world.study("University Hospital Northfield", "Southgate", name=name)
-    study.ready()
-    ours = world.consortium("Lakeside", name="Falls on the wards")
-    run = ours.computing()
-    for peer in ours.others:
-        ours.update(peer, run).receive()
-    waiting = world.consortium("Riverside", name="Sepsis within 48 hours")
-    actions.stop_run(ADMIN, waiting.start())
-    done = world.consortium("Hilltop", name="Age at admission").computing()
-    Run.objects.filter(pk=done.pk).update(state="succeeded", ended_at=timezone.now())
-    world.study("Westbrook", name="Readmission within 30 days").propose()
-    Identity.objects.filter(pk=1).update(
-        line_trouble="We cannot reach the router at fl.example.org. Your data is safe and nothing was lost. "
-        "We try again every 30 seconds. If this lasts, ask IT whether port 443 is open.",
-        line_trouble_since=timezone.now(),
-    )
-
-
-def wrong_login(page: Any) -> None:
-    page.get_by_label("User name").fill("rosa")
-    page.get_by_role("button", name="Sign in").click()
-
-
-def wrong_first(page: Any) -> None:
-    page.get_by_label("One-time code").fill("22222-22222-22222")
-    page.get_by_label("User name").fill("adam")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Make the account").click()
+# --- what holds for every page in every state ---
 
 
 @dataclass(frozen=True)
-class State:
+class Scene:
+    """A state with its house built: the address is known."""
+
+    state: State
     path: str
-    house: Callable[[], None] = nothing
-    signed_in: bool = False
-    act: Callable[[Any], None] | None = None
-    status: int = 200
-
-
-STATES = {
-    "login": State("/login/"),
-    "login, error": State("/login/", act=wrong_login),
-    "first": State("/first/"),
-    "first, error": State("/first/", act=wrong_first),
-    "home, empty": State("/", signed_in=True),
-    "home, full": State("/", full, signed_in=True),
-    "no such page": State("/nowhere/", signed_in=True, status=404),
-}
 
 
 @pytest.fixture(params=STATES)
-def state(request: Any) -> State:
-    found = STATES[request.param]
-    _aside(found.house)
-    return found
-
-
-def show(look: Callable[..., Seen], state: State, **options: Any) -> Seen:
-    seen = look(state.path, signed_in=state.signed_in, **options)
-    if state.act is not None:
-        state.act(seen.page)
-    return seen
+def scene(request: Any) -> Scene:
+    state = STATES[request.param]
+    made = _aside(state.house)
+    return Scene(state, state.path.format(made))
 
 
 def picture(seen: Seen, name: str) -> None:
@@ -228,58 +150,89 @@ def picture(seen: Seen, name: str) -> None:
         seen.page.screenshot(path=Path(SHOTS) / f"{name}.png", full_page=True)
 
 
-# --- what holds for every page in every state ---
+def test_every_page_is_in_a_state() -> None:
+    from django.urls import get_resolver
+
+    def names(resolver: Any) -> Iterator[str]:
+        for entry in resolver.url_patterns:
+            if hasattr(entry, "url_patterns"):
+                yield from names(entry)
+            else:
+                yield entry.name
+
+    _aside(under_test.process_home)
+    shown = {state.page for state in STATES.values()} - {""}
+    assert shown == set(names(get_resolver())) - states.NO_PAGES
 
 
-def test_page(look: Callable[..., Seen], state: State, portal: str, request: Any) -> None:
+def test_page(look: Callable[..., Seen], scene: Scene, portal: str, request: Any) -> None:
     from axe_playwright_python.sync_playwright import Axe
 
-    seen = show(look, state, viewport={"width": 1100, "height": 800})
-    name = request.node.callspec.id.replace(", ", "-").replace(" ", "-")
+    state = scene.state
+    seen = look(scene.path, role=state.role, viewport={"width": 1280, "height": 800})
+    if state.act is not None:
+        state.act(seen.page)
+    name = request.node.callspec.id.replace(", ", "-").replace(" ", "-").replace("/", "-")
     picture(seen, name)
     found = Axe().run(seen.page, options={"runOnly": {"type": "tag", "values": list(RULES)}})
     assert found.violations_count == 0, found.generate_report()
-    expected = [text for text in seen.complaints if not (state.status == 404 or state.act)]
+    expected = [text for text in seen.complaints if state.status < 400]
     assert expected == []  # the browser itself notes every answer of 400 and above
     assert all(url.startswith(portal + "/") for url in seen.requests), seen.requests
     assert seen.page.locator("h1").count() == 1
+    walk(seen.page)
 
     # 320 px wide: nothing moves sideways but a table inside its own box
     seen.page.set_viewport_size({"width": 320, "height": 640})
     picture(seen, f"{name}-320")
-    assert seen.page.evaluate("document.documentElement.scrollWidth") <= 320
+    assert seen.page.evaluate(WIDE, 320) == []
     seen.page.set_viewport_size({"width": 640, "height": 800})
     seen.page.evaluate("document.documentElement.style.fontSize = '200%'")
-    assert seen.page.evaluate("document.documentElement.scrollWidth") <= 640
+    assert seen.page.evaluate(WIDE, 640) == []
 
     # colours of one's own, and paper
     seen.page.emulate_media(forced_colors="active", color_scheme="dark")
     picture(seen, f"{name}-forced")
-    for tag in seen.page.locator(".tag, .inset").all():
-        assert tag.evaluate("e => getComputedStyle(e).borderStyle") == "solid"
+    assert seen.page.evaluate(BORDERLESS) == []
     seen.page.emulate_media(media="print", forced_colors="none")
     assert len(seen.page.pdf()) > 1000
 
+    # without scripts everything is there
+    if state.act is None and state.status < 400:
+        plain = look(scene.path, role=state.role, java_script_enabled=False)
+        assert plain.page.locator("h1").count() == 1
+        assert plain.page.locator("main").inner_text() and plain.complaints == []
 
-def test_the_keyboard_reaches_everything_and_shows_where_it_is(
-    look: Callable[..., Seen], state: State
-) -> None:
-    seen = show(look, state)
+
+def walk(page: Any) -> None:
+    """The keyboard reaches everything, and shows where it is."""
     # Begin where a person does: at the top, before the skip link.
-    seen.page.evaluate("document.activeElement.blur(); document.body.tabIndex = -1; document.body.focus()")
-    wanted = seen.page.evaluate(f"Array.from(document.querySelectorAll({FOCUSABLE!r})).length")
+    page.evaluate("document.activeElement.blur(); document.body.tabIndex = -1; document.body.focus()")
+    wanted = page.evaluate(FOCUSABLE)
     walked = []
     for _ in range(wanted):
-        seen.page.keyboard.press("Tab")
-        walked.append(seen.page.evaluate(WHERE))
+        page.keyboard.press("Tab")
+        walked.append(page.evaluate(WHERE))
     assert len({place["what"] for place in walked}) == wanted, walked
     assert walked[0]["text"] == "Skip to the content"
     for place in walked:
         assert place["ring"] and place["inside"], place
-    targets = seen.page.evaluate(SMALL)
-    assert targets == []
+    assert page.evaluate(SMALL) == []
 
 
+# Radio buttons of one name are one stop; what a closed <details> hides is none.
+FOCUSABLE = """() => {
+  const seen = new Set();
+  return Array.from(document.querySelectorAll(
+    "a[href], button, input:not([type=hidden]), select, textarea, summary, [tabindex='0']"
+  )).filter(e => {
+    if (e.disabled || !e.checkVisibility({contentVisibilityAuto: true})) return false;
+    if (e.type !== 'radio') return true;
+    if (seen.has(e.name)) return false;
+    seen.add(e.name);
+    return true;
+  }).length;
+}"""
 WHERE = """() => {
   const e = document.activeElement, style = getComputedStyle(e), box = e.getBoundingClientRect();
   return {
@@ -289,16 +242,15 @@ WHERE = """() => {
     inside: box.bottom > 0 && box.top < innerHeight && box.right > 0 && box.left < innerWidth,
   };
 }"""
-SMALL = """() => Array.from(document.querySelectorAll('button, input:not([type=hidden]), .btn, nav a'))
-  .map(e => [e.tagName, e.textContent.trim(), e.getBoundingClientRect().height])
+SMALL = """() => Array.from(document.querySelectorAll(
+    'button, input:not([type=hidden]):not([type=checkbox]):not([type=radio]), select, .btn, nav a'
+  )).map(e => [e.tagName, e.textContent.trim(), e.getBoundingClientRect().height])
   .filter(([tag, text, height]) => height && height < 43.5)"""
-
-
-def test_without_scripts_everything_is_there(look: Callable[..., Seen], state: State) -> None:
-    if state.act is None:
-        seen = show(look, state, java_script_enabled=False)
-        assert seen.page.locator("h1").count() == 1
-        assert seen.page.locator("script").count() == 0
+WIDE = """width => document.documentElement.scrollWidth <= width ? [] : Array.from(document.querySelectorAll('body *'))
+  .filter(e => e.getBoundingClientRect().right > width + 1 && !e.closest('.scroll > *'))
+  .map(e => e.tagName + '.' + e.className + ' ' + e.textContent.trim().slice(0, 40)).slice(0, 8)"""
+BORDERLESS = """() => Array.from(document.querySelectorAll('.tag, .inset')).filter(e => e.checkVisibility())
+  .filter(e => getComputedStyle(e).borderStyle !== 'solid').map(e => e.textContent)"""
 
 
 # --- forms, as hands meet them ---

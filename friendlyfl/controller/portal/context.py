@@ -1,11 +1,35 @@
-"""What every page shows: the site's name and whether the line to the Routing Server is up."""
+"""What every page shows: the site's name, whether the line to the Routing Server is up, and where one can go."""
 
 from typing import Any
 
 from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
+from django.utils.translation import gettext as _
 
 from friendlyfl.controller import here
 
 
 def line(request: HttpRequest) -> dict[str, Any]:
-    return {"hospital": here.identity()} if request.user.is_authenticated else {}
+    if not request.user.is_authenticated:
+        return {}
+    return {"hospital": here.identity(), "places": _places(request.path)}
+
+
+def _places(path: str) -> list[dict[str, Any]]:
+    words = {
+        "home": _("Home"),
+        "projects": _("Projects"),
+        "data": _("Data"),
+        "ledger": _("Ledger"),
+        "help": _("Help"),
+    }
+    places = []
+    for name, word in words.items():
+        try:
+            url = reverse(f"portal:{name}")
+        except NoReverseMatch:
+            continue
+        places.append(
+            {"url": url, "word": word, "here": path == url or (url != "/" and path.startswith(url))}
+        )
+    return places

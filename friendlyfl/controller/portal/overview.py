@@ -20,18 +20,10 @@ from friendlyfl.controller.models import (
     Project,
     Run,
 )
+from friendlyfl.controller.portal.words import TAGS
 from friendlyfl.core import run as core_run
 
 SHOWN_RUNS = 20
-TAGS = {
-    core_run.STANDBY: ("wait", "Waiting for hospitals"),
-    core_run.PREPARING: ("run", "Checking the data"),
-    core_run.RUNNING: ("run", "Running"),
-    core_run.AGGREGATING: ("run", "Adding up"),
-    core_run.SUCCEEDED: ("ok", "Finished"),
-    core_run.FAILED: ("bad", "Failed"),
-    core_run.STOPPED: ("bad", "Stopped"),
-}
 
 
 @dataclass(frozen=True)
@@ -66,7 +58,7 @@ def runs() -> list[Shown]:
 
 
 def _shown(run: Run) -> Shown:
-    tag, word = TAGS[run.state]
+    tag, word = TAGS[run.state][0], str(TAGS[run.state][1])
     if run.state == core_run.STANDBY and not run.project.coordinates:
         word = "Waiting for this hospital"
     ended = run.state in core_run.ENDED

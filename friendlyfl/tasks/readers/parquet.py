@@ -20,6 +20,7 @@ from friendlyfl.tasks.sniff import unique_names
 
 PANDAS_INDEX = "__index_level_"
 BIGGEST = np.iinfo(np.int64).max
+BUFFER = 1 << 20  # bytes of one column's chunk that are fetched at a time
 
 
 class ParquetReading:
@@ -31,7 +32,8 @@ class ParquetReading:
         parquet = library("pyarrow.parquet", "Parquet files")
         opened(path)
         try:
-            self.file = parquet.ParquetFile(path, memory_map=False)
+            # Read as it is asked for: pyarrow alone would fetch the whole file before the first batch.
+            self.file = parquet.ParquetFile(path, memory_map=False, pre_buffer=False, buffer_size=BUFFER)
             fields = list(self.file.schema_arrow)
         except (self.arrow.ArrowException, OSError):
             raise self._broken() from None
@@ -81,6 +83,7 @@ class ParquetReading:
 
     def close(self) -> None:
         self.file.close()
+        self.arrow.default_memory_pool().release_unused()  # a run's process lives long after it has read
 
     def _broken(self) -> UsageError:
         return UsageError(

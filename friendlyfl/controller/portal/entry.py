@@ -1,36 +1,18 @@
-"""The pages of this version: signing in, the first account, and one page that says how things stand."""
+"""Coming in and going out: signing in, signing out, the first account."""
 
 from typing import Any
 
 from django.contrib.auth import login
-from django.contrib.auth.decorators import login_required
-from django.contrib.auth.views import LoginView
+from django.contrib.auth.views import LoginView, LogoutView
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_http_methods, require_safe
+from django.urls import path
+from django.views.decorators.http import require_http_methods
 
 from friendlyfl.controller import actions, here
-from friendlyfl.controller.models import Departure
-from friendlyfl.controller.portal import overview
 from friendlyfl.controller.portal.forms import FirstPerson, SignIn
 from friendlyfl.controller.portal.tries import forget, slow_down
 from friendlyfl.core.errors import FriendlyError
-
-
-@login_required
-@require_safe
-def home(request: HttpRequest) -> HttpResponse:
-    """What runs, what left this hospital, what a person has to do. Nothing can be changed here."""
-    runs = overview.runs()
-    context = {
-        "needs": overview.needs(),
-        "runs": runs,
-        "live": sum(run.live for run in runs),
-        "projects": overview.projects(),
-        "left": Departure.objects.count(),
-        "last": overview.last_departure(),
-    }
-    return render(request, "portal/home.html", context)
 
 
 class LogIn(LoginView):
@@ -93,3 +75,10 @@ def _field_of(code: str) -> str:
     if code == "wrong_code":
         return "code"
     return code if code in FirstPerson.base_fields else "name"
+
+
+urlpatterns = [
+    path("login/", LogIn.as_view(), name="login"),
+    path("logout/", LogoutView.as_view(next_page="portal:login"), name="logout"),
+    path("first/", first, name="first"),
+]
