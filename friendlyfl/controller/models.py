@@ -17,6 +17,7 @@ class Person(AbstractUser):
 
     role = models.CharField(max_length=16, default="viewer", choices=[(role, role) for role in ROLES])
     language = models.CharField(max_length=16, blank=True)  # "": as the browser asks for
+    inbox_read_at = models.DateTimeField(null=True)  # notices up to then are read
 
 
 class FormKey(models.Model):

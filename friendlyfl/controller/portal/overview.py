@@ -1,25 +1,15 @@
-"""How things stand, for the home page: few questions to the database, and words instead of states.
+"""How things stand, for the home page: few questions to the database, and words instead of states. What waits for a
+person is in notices.py.
 
 Only what this site's people may see: a participant's page has no other participant on it.
 """
 
-import shlex
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from friendlyfl.controller import actions, here, plans
-from friendlyfl.controller.models import (
-    COORDINATOR,
-    PARTICIPANT,
-    Approval,
-    Departure,
-    HeldPost,
-    Invitation,
-    Plan,
-    Project,
-    Run,
-)
+from friendlyfl.controller import actions, plans
+from friendlyfl.controller.models import Departure, Project, Run
 from friendlyfl.controller.portal.words import TAGS
 from friendlyfl.core import run as core_run
 
@@ -30,6 +20,7 @@ SHOWN_RUNS = 20
 class Shown:
     """A run in a list."""
 
+    pk: int
     project: str
     number: int
     tag: str
@@ -37,18 +28,11 @@ class Shown:
     where: str
     at: datetime
     ended: bool
+    succeeded: bool
 
     @property
     def live(self) -> bool:
         return not self.ended
-
-
-@dataclass(frozen=True)
-class Need:
-    """Something that waits for a person here, and the command that does it in this version."""
-
-    words: str
-    command: str = ""
 
 
 def runs() -> list[Shown]:
@@ -63,6 +47,7 @@ def _shown(run: Run) -> Shown:
         word = "Waiting for this hospital"
     ended = run.state in core_run.ENDED
     return Shown(
+        pk=run.pk,
         project=run.project.name,
         number=run.number,
         tag=tag,
@@ -70,6 +55,7 @@ def _shown(run: Run) -> Shown:
         where=actions.reason_words(run) or _place(run),
         at=run.ended_at if ended and run.ended_at else run.started_at,
         ended=ended,
+        succeeded=run.state == core_run.SUCCEEDED,
     )
 
 
@@ -94,6 +80,7 @@ def projects() -> list[dict[str, Any]]:
     }
     return [
         {
+            "pk": project.pk,
             "name": project.name,
             "part": "this hospital coordinates" if project.coordinates else "this hospital takes part",
             "state": words.get(project.state, ""),
@@ -105,46 +92,3 @@ def projects() -> list[dict[str, Any]]:
 def last_departure() -> dict[str, Any] | None:
     line = Departure.objects.order_by("-n").first()
     return {"at": datetime.fromisoformat(line.at), "what": line.what} if line else None
-
-
-def needs() -> list[Need]:
-    """What waits for a person of this hospital, the weightiest first."""
-    return [*_requests(), *_joiners(), *_put_aside()]
-
-
-def _requests() -> list[Need]:
-    asked = Plan.objects.filter(current=True, project__role=PARTICIPANT, project__state="open")
-    said = {
-        plan
-        for plan, epoch, newest in Approval.objects.filter(site=here.site()).values_list(
-            "plan", "epoch", "plan__project__epoch"
-        )
-        if epoch >= newest
-    }
-    return [
-        Need(
-            f"{plan.project.name}: the coordinator asks this hospital to approve or decline a plan. "
-            "A site-admin decides.",
-            f"friendlyfl plan show -p {shlex.quote(plan.project.name)}",
-        )
-        for plan in asked.exclude(pk__in=said).select_related("project").order_by("project__name")
-    ]
-
-
-def _joiners() -> list[Need]:
-    waiting = Invitation.objects.filter(state="joined", project__role=COORDINATOR).select_related("project")
-    return [
-        Need(
-            f"{row.site_name} wants to join {row.project.name}. A site-admin lets it in.",
-            f"friendlyfl project accept {shlex.quote(row.site_name)} -p {shlex.quote(row.project.name)}",
-        )
-        for row in waiting
-    ]
-
-
-def _put_aside() -> list[Need]:
-    count = HeldPost.objects.filter(state="refused").count()
-    if not count:
-        return []
-    messages = "A message was" if count == 1 else f"{count} messages were"
-    return [Need(f"{messages} put aside because something about it was wrong. Nothing was done with it.")]

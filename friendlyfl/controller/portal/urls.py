@@ -1,9 +1,10 @@
 """Addresses of the portal's pages: each room lists its own."""
 
-from friendlyfl.controller.portal import entry, home
+from friendlyfl.controller.portal import entry, help, home
 
 app_name = "portal"
 urlpatterns = [
     *entry.urlpatterns,
     *home.urlpatterns,
+    *help.urlpatterns,
 ]

@@ -1,0 +1,188 @@
+"""Notices: what has happened at this site that a person should know of, and what waits for one. They are read from the
+records at each look, so none can be lost, and none outlives what it is about.
+
+A notice is one line in words and one link. It names no column, no count and no result, and a participant's notices
+name no other hospital but the coordinator.
+"""
+
+import shutil
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from django.db.models import F, OuterRef, Q, Subquery
+from django.urls import NoReverseMatch
+from django.urls import reverse as _reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from friendlyfl.controller import actions, here
+from friendlyfl.controller.models import (
+    COORDINATOR,
+    PARTICIPANT,
+    Approval,
+    HeldPost,
+    Identity,
+    Invitation,
+    Peer,
+    Person,
+    Plan,
+    Run,
+)
+from friendlyfl.core import run as core_run
+from friendlyfl.core.limits import GIB
+
+KEPT = 200  # of each kind, newest first
+DISK_LOW = 2 * GIB
+
+
+def reverse(name, args=()):  # TEMPORARY until every room is there
+    try:
+        return _reverse(name, args=args)
+    except NoReverseMatch:
+        return "/"
+
+
+@dataclass(frozen=True)
+class Notice:
+    """`waits`: it stays until somebody acts. `at` is None for what is so now and has no beginning."""
+
+    words: str
+    url: str
+    at: datetime | None = None
+    waits: bool = False
+    unread: bool = False
+
+
+def all_of(person: Person) -> list[Notice]:
+    """Every notice, newest first; what is newer than the person's last "mark as read" is unread."""
+    found = [*waiting(), *_decisions(), *_ended()]
+    found.sort(key=lambda notice: notice.at or timezone.now(), reverse=True)
+    until = person.inbox_read_at
+    return [
+        replace(notice, unread=notice.waits or until is None or (notice.at or until) > until)
+        for notice in found
+    ]
+
+
+def waiting() -> list[Notice]:
+    """What waits for a person of this hospital, the weightiest first."""
+    return [*_changed_keys(), *_requests(), *_joiners(), *_put_aside(), *_line(), *_disk()]
+
+
+def _changed_keys() -> list[Notice]:
+    """A key that is not the one this site knows: all post of that site stands still until somebody has telephoned."""
+    senders = HeldPost.objects.filter(state="refused", code="key_changed").values("sender")
+    return [
+        Notice(
+            _(
+                "The key of %(site)s has changed. Its messages are put aside. "
+                "Call them and compare the safety number before anything goes on."
+            )
+            % {"site": name},
+            reverse("portal:projects"),
+            waits=True,
+        )
+        for name in Peer.objects.filter(site__in=senders).order_by("name").values_list("name", flat=True)
+    ]
+
+
+def _requests() -> list[Notice]:
+    """Plans that this site has not decided on since the last hospital joined."""
+    newest = Approval.objects.filter(plan=OuterRef("pk"), site=here.site()).order_by("-pk")
+    asked = (
+        Plan.objects.filter(current=True, project__role=PARTICIPANT, project__state="open")
+        .annotate(decided=Subquery(newest.values("epoch")[:1]))
+        .filter(Q(decided=None) | Q(decided__lt=F("project__epoch")))
+        .select_related("project")
+        .order_by("project__name")
+    )
+    return [
+        Notice(
+            _("%(project)s: the coordinator asks this hospital to approve or decline a plan.")
+            % {"project": plan.project.name},
+            reverse("portal:request", args=[plan.pk]),
+            plan.proposed_at,
+            waits=True,
+        )
+        for plan in asked
+    ]
+
+
+def _joiners() -> list[Notice]:
+    rows = Invitation.objects.filter(state="joined", project__role=COORDINATOR).select_related("project")
+    return [
+        Notice(
+            _("%(site)s wants to join %(project)s. A site-admin lets it in.")
+            % {"site": row.site_name, "project": row.project.name},
+            reverse("portal:project", args=[row.project_id]),
+            waits=True,
+        )
+        for row in rows
+    ]
+
+
+def _put_aside() -> list[Notice]:
+    rows = HeldPost.objects.filter(state="refused").exclude(code="key_changed").order_by("-pk")[:KEPT]
+    return [
+        Notice(
+            _("A message was put aside, and nothing was done with it. %(why)s") % {"why": row.sentence},
+            reverse("portal:inbox"),
+            row.at,
+        )
+        for row in rows
+    ]
+
+
+def _line() -> list[Notice]:
+    row: Identity = here.identity()
+    if not row.line_trouble:
+        return []
+    return [Notice(row.line_trouble, reverse("portal:settings"), row.line_trouble_since, waits=True)]
+
+
+def _disk() -> list[Notice]:
+    free = shutil.disk_usage(here.home().folder).free
+    if free >= DISK_LOW:
+        return []
+    words = _("The disk of this site is nearly full: %(free)s GB are free. Ask IT for more room.")
+    return [Notice(words % {"free": f"{free / GIB:.1f}"}, reverse("portal:help"), waits=True)]
+
+
+def _decisions() -> list[Notice]:
+    """At a coordinator: what the others said to its plans."""
+    rows = (
+        Approval.objects.filter(plan__project__role=COORDINATOR)
+        .exclude(site=here.site())
+        .select_related("plan__project")
+        .order_by("-pk")[:KEPT]
+    )
+    names = dict(Peer.objects.values_list("site", "name"))
+    notices = []
+    for row in rows:
+        where = {"site": names.get(row.site, ""), "project": row.plan.project.name}
+        words = (
+            _("%(site)s has approved the plan of %(project)s.")
+            if row.approved
+            else _("%(site)s has declined the plan of %(project)s.")
+        )
+        notices.append(
+            Notice(words % where, reverse("portal:project", args=[row.plan.project_id]), row.at)
+        )
+    return notices
+
+
+def _ended() -> list[Notice]:
+    words = {
+        core_run.SUCCEEDED: _("Run %(run)s of %(project)s has finished."),
+        core_run.FAILED: _("Run %(run)s of %(project)s has failed. %(why)s"),
+        core_run.STOPPED: _("Run %(run)s of %(project)s was stopped. %(why)s"),
+    }
+    rows = Run.objects.filter(state__in=core_run.ENDED).select_related("project").order_by("-ended_at")[:KEPT]
+    notices = []
+    for run in rows:
+        said = {"run": run.number, "project": run.project.name, "why": actions.reason_words(run)}
+        page = "portal:results" if run.state == core_run.SUCCEEDED else "portal:run"
+        notices.append(
+            Notice((words[run.state] % said).strip(), reverse(page, args=[run.pk]), run.ended_at)
+        )
+    return notices
