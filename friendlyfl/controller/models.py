@@ -64,6 +64,10 @@ class Peer(models.Model):
     card = models.JSONField()  # newest standing SignedCard seen, as SignedCard.to_json
     verified_by = models.CharField(max_length=150, blank=True)
     verified_at = models.DateTimeField(null=True)
+    doubted = models.BooleanField(default=False)  # no post goes there or comes in until a person has settled it
+    doubt = models.CharField(max_length=16, blank=True)  # why: "shown" by the RS, or "heard" on the telephone
+    shown = models.CharField(max_length=64, blank=True)  # the other fingerprint while the RS shows it
+    doubted_at = models.DateTimeField(null=True)
 
 
 class Dataset(models.Model):
@@ -239,7 +243,7 @@ class RunEvent(models.Model):
 
 
 class Job(models.Model):
-    """Work for the runner: prepare, local (this site's data); begin, combine (the coordinator's adding)."""
+    """Work for the runner: prepare, local (this site's data); open, begin, combine (the coordinator's adding)."""
 
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="jobs")
     kind = models.CharField(max_length=8)
@@ -275,7 +279,7 @@ class Outbox(models.Model):
     blob = models.CharField(max_length=64)  # digest of the sealed (or, here, the plain) bytes
     tries = models.IntegerField(default=0)
     trouble = models.TextField(blank=True)  # why it has not gone yet, or why it never will
-    state = models.CharField(max_length=8, default="waiting")  # waiting, sent, refused
+    state = models.CharField(max_length=8, default="waiting")  # waiting, held (see doubts.py), sent, refused
     made_at = models.DateTimeField(default=timezone.now)
     sent_at = models.DateTimeField(null=True)
 
