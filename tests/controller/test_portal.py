@@ -5,17 +5,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.db import connection
 from django.test import Client
-from django.test.utils import CaptureQueriesContext
 from django.urls import URLPattern, get_resolver
 
 from friendlyfl.controller import actions, here
-from friendlyfl.controller.models import ROLES, AuditLine, Identity, Person, Run
+from friendlyfl.controller.models import ROLES, AuditLine, Identity, Person
 from friendlyfl.controller.portal import tries
 from friendlyfl.controller.setup import new_code
 from tests.controller.memory import records
-from tests.controller.world import ADMIN, Consortium, Study
+from tests.controller.world import ADMIN
 
 PASSWORD = "a calm and long sentence"
 VERBS = ("get", "head", "post", "put", "patch", "delete", "options")
@@ -274,89 +272,3 @@ def test_styles_are_served_and_may_be_kept(client):
 
 def test_another_host_name_is_not_answered(client, person):
     assert Client(SERVER_NAME="evil.example", raise_request_exception=False).get("/login/").status_code == 400
-
-
-# --- the home page ---
-
-
-def home(client: Client) -> str:
-    answer = client.get("/")
-    assert answer.status_code == 200
-    return " ".join(answer.content.decode().split())
-
-
-def test_home_of_a_new_site_says_that_nothing_happens_and_nothing_left(client, person):
-    client.force_login(person)
-    said = home(client)
-    assert "Nothing is running. Nothing has ever left this hospital. Nothing is waiting for you." in said
-    assert "Not connected yet" in said and "friendlyfl site connect ADDRESS" in said
-
-
-def test_home_of_a_participant_shows_its_own_part_and_no_other_hospital(client, person, study: Study):
-    client.force_login(person)
-    study.propose()
-    assert "Births: the coordinator asks this hospital to approve or decline a plan." in home(client)
-    study.ready()
-    said = home(client)
-    assert "asks this hospital" not in said and "Running" in said and "this hospital takes part" in said
-    for other in study.others:
-        assert other.name not in said and other.uid not in said
-
-
-def test_home_asks_again_when_a_hospital_has_joined_since(client, person, study: Study):
-    client.force_login(person)
-    study.approved_plan()
-    assert "Nothing is waiting for you." in home(client)
-    study.grow("Riverside")
-    actions.refresh_manifests(study.project)
-    assert "asks this hospital" in home(client)
-
-
-def test_home_of_a_coordinator_says_who_waits(client, person, consortium: Consortium):
-    client.force_login(person)
-    riverside = consortium.world.peer("Riverside")
-    row = actions.invite_site(ADMIN, consortium.project, "Riverside")
-    riverside.join(row.code, consortium.uid)
-    actions.refresh_invitations(consortium.project)
-    assert "Riverside wants to join Ours." in home(client)
-    run = consortium.computing()
-    assert "Connection check: step 1 of 1, round 1" in home(client)
-    actions.stop_run(ADMIN, run)
-    assert "Stopped by adam." in home(client)
-
-
-@pytest.mark.parametrize(
-    "state", ["standby", "preparing", "running", "aggregating", "succeeded", "failed", "stopped"]
-)
-def test_every_state_has_words(client, person, consortium: Consortium, state):
-    client.force_login(person)
-    run = consortium.start()
-    Run.objects.filter(pk=run.pk).update(state=state)
-    assert 'class="tag' in home(client) and f">{state}<" not in home(client)
-
-
-def test_names_of_other_hospitals_are_text_and_nothing_more(client, person, study: Study):
-    client.force_login(person)
-    study.propose(name="<script>alert(1)</script>'; rm -rf")
-    assert "<script>" not in home(client) and "&lt;script&gt;" in home(client)
-
-
-def test_home_asks_the_database_a_fixed_number_of_times(client, person, consortium: Consortium):
-    client.force_login(person)
-    run = consortium.computing()
-    for number in range(2, 30):
-        Run.objects.create(
-            uid=f"00000000-0000-4000-8000-{number:012d}",
-            project=run.project,
-            plan=run.plan,
-            number=number,
-            epoch=run.epoch,
-            manifest=run.manifest,
-            state="failed",
-            reason="below_quorum:late",
-        )
-    client.get("/")
-    with CaptureQueriesContext(connection) as asked:
-        client.get("/")
-    reads = [query for query in asked if query["sql"].startswith("SELECT")]
-    assert len(reads) <= 12, [query["sql"][:120] for query in reads]

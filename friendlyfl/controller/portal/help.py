@@ -23,7 +23,9 @@ class Word:
 WORDS = (
     Word(
         _("Approval"),
-        _("The word of a site-admin that a plan may run on this hospital's data. It holds for that plan only."),
+        _(
+            "The word of a site-admin that a plan may run on this hospital's data. It holds for that plan only."
+        ),
     ),
     Word(
         _("Coordinator"),
@@ -48,11 +50,13 @@ WORDS = (
     Word(_("Mapping"), _("How this hospital's own columns become the columns of the dictionary.")),
     Word(
         _("Plan"),
-        _("The question, the patients, the analyses and the rules of a study. Every hospital approves it before a run."),
+        _("The question, patients, analyses and rules of a study. Every hospital approves it before a run."),
     ),
     Word(
         _("Round"),
-        _("One exchange: the coordinator sends where the analysis stands, each hospital answers with its sums."),
+        _(
+            "One exchange: the coordinator sends where the analysis stands, each hospital answers with its sums."
+        ),
     ),
     Word(
         _("Routing Server"),
@@ -61,7 +65,9 @@ WORDS = (
     Word(_("Run"), _("One execution of an approved plan, from the first question to the result.")),
     Word(
         _("Safety number"),
-        _("Twelve groups of digits that are the same at two hospitals if nobody stands between them. Compare by telephone."),
+        _(
+            "Twelve groups of digits, the same at two hospitals if nobody stands between. Compare by telephone."
+        ),
     ),
     Word(
         _("Site rules"),

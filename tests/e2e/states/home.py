@@ -1,4 +1,4 @@
-"""Home, and what is nowhere."""
+"""Home, the inbox, help, and what is nowhere."""
 
 from tests.e2e.states import State
 
@@ -34,5 +34,10 @@ def full() -> None:
 STATES = {
     "home, empty": State("home", "/", role="researcher"),
     "home, full": State("home", "/", full, role="researcher"),
+    "inbox, empty": State("inbox", "/inbox/", role="viewer"),
+    "inbox, full": State("inbox", "/inbox/", full, role="researcher"),
+    "help": State("help", "/help/", role="viewer"),
+    "help, nothing found": State("help", "/help/?q=xyzzy", role="viewer"),
+    "accessibility": State("accessibility", "/help/accessibility/", role="viewer"),
     "no such page": State("", "/nowhere/", role="researcher", status=404),
 }
