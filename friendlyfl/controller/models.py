@@ -174,6 +174,9 @@ class Approval(models.Model):
     reason = models.CharField(max_length=500, blank=True)
     seq = models.BigIntegerField(default=0)  # of the envelope it came in; 0 for this site's own word
     at = models.DateTimeField(default=timezone.now)
+    until = models.DateField(null=True)  # the last day, in UTC, on which a run may begin on it
+    once = models.BooleanField(default=False)  # for one run only
+    run = models.CharField(max_length=36, blank=True)  # the run for which a yes "for one run" was used
     revoked_at = models.DateTimeField(null=True)
 
     class Meta:
@@ -381,6 +384,7 @@ class Departure(models.Model):
 
     class Meta:
         ordering = ["n"]
+        indexes = [models.Index(fields=["project", "at"]), models.Index(fields=["at"])]
 
 
 class AuditLine(models.Model):
