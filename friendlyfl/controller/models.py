@@ -79,6 +79,9 @@ class Dataset(models.Model):
     description = models.JSONField(default=dict)  # columns, types, gaps; for this hospital's eyes only
     digest = models.CharField(max_length=64)
     rows = models.BigIntegerField()
+    corrections = models.JSONField(default=dict)  # of what was guessed, as tasks.corrections reads them
+    given_as = models.CharField(max_length=255, blank=True)  # the name of a file that was given at the portal
+    state = models.CharField(max_length=8, default="ready")  # reading, looked (a person has to save it), ready
     added_by = models.CharField(max_length=150)
     added_at = models.DateTimeField(default=timezone.now)
 
@@ -102,6 +105,21 @@ class Project(models.Model):
     @property
     def coordinates(self) -> bool:
         return self.role == COORDINATOR
+
+
+class Reading(models.Model):
+    """One reading of a table beside the pages: to describe it, or to check it for a project. See readings.py."""
+
+    dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="readings")
+    project = models.ForeignKey(Project, null=True, on_delete=models.CASCADE)  # None: it is described
+    asked = models.JSONField(default=dict)  # missing codes and corrections, or the mapping's version
+    state = models.CharField(max_length=8, default="live")  # live, done, failed
+    share = models.FloatField(default=0.0)  # that is done
+    outcome = models.JSONField(default=dict)  # for this hospital's eyes only
+    trouble = models.TextField(blank=True)
+    person = models.CharField(max_length=150)
+    began_at = models.DateTimeField(default=timezone.now)
+    heard_at = models.DateTimeField(default=timezone.now)  # old for one that is live: its process is gone
 
 
 class Step(models.Model):
