@@ -18,6 +18,7 @@ from friendlyfl.core.errors import BrokenError, FriendlyError, UnreachableError,
 
 COMMANDS = {
     "demo": ("friendlyfl.cli.demo", "demo", "See a whole study on this machine, with real data."),
+    "rehearsal": ("friendlyfl.cli.rehearsal", "rehearsal", "Practise with three pretend hospitals."),
     "doctor": ("friendlyfl.cli.doctor", "doctor", "Say what is wrong here, and who can repair it."),
     "router": ("friendlyfl.cli.router", "router", "Run a Routing Server, which forwards sealed post."),
     "controller": ("friendlyfl.cli.controller", "controller", "Make this hospital's site and run it."),

@@ -90,6 +90,7 @@ STATIC_URL = "/static/"
 STATIC_ROOT = None
 WHITENOISE_USE_FINDERS = True
 STATICFILES_DIRS = [Path(__file__).parent / "portal" / "static"]
+REHEARSAL = os.environ.get("FRIENDLYFL_REHEARSAL", "") == "yes"  # pretend hospitals; see cli/rehearsal.py
 USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en"

@@ -13,16 +13,25 @@ from friendlyfl.controller.actions.data import (
     remove_dataset,
     use_dataset,
 )
+from friendlyfl.controller.actions.keys import doubt_site, refresh_keys, safety_number, verify_site
+from friendlyfl.controller.actions.people import (
+    add_person,
+    change_own_password,
+    change_role,
+    first_person,
+    set_language,
+    set_password,
+    switch_off_person,
+    switch_on_person,
+)
+from friendlyfl.controller.actions.decide import approve, decline, revoke_approval
 from friendlyfl.controller.actions.plan import (
     add_step,
-    approve,
     change_step,
     current_plan,
-    decline,
     move_step,
     propose_plan,
     remove_step,
-    revoke_approval,
     set_cohort,
     set_dictionary,
     set_rules,
@@ -39,10 +48,9 @@ from friendlyfl.controller.actions.project import (
     refresh_joining,
     refresh_manifests,
     remove_site,
-    safety_number,
-    verify_site,
     withdraw_invitation,
 )
+from friendlyfl.controller.actions.rehearsal import remove_rehearsal, start_rehearsal
 from friendlyfl.controller.actions.run import (
     export_ledger,
     launch,
@@ -53,20 +61,16 @@ from friendlyfl.controller.actions.run import (
     start_run,
     stop_run,
 )
-from friendlyfl.controller.actions.site import (
-    add_person,
-    connect_router,
-    first_person,
-    policy,
-    set_policy,
-)
+from friendlyfl.controller.actions.site import check_router, connect_router, policy, rename_site, set_policy
 
 __all__ = [
-    "Actor", "accept_joiner", "add_dataset", "add_person", "add_step", "approve", "change_step", "check_dataset",
-    "close_project", "connect_router", "create_project", "current_plan", "decline", "export_ledger", "find",
-    "first_person", "invite_site", "join_project", "launch", "leave_project", "map_columns", "move_step", "overview",
-    "policy", "propose_plan", "publish_project", "reason_words", "refresh_invitations", "refresh_joining",
-    "refresh_manifests", "remove_dataset", "remove_site", "remove_step", "repeat_run", "report", "revoke_approval",
-    "safety_number", "set_cohort", "set_dictionary", "set_policy", "set_rules", "start_run", "stop_run", "use_dataset",
-    "verify_site", "withdraw_invitation",
+    "Actor", "accept_joiner", "add_dataset", "add_person", "add_step", "approve", "change_own_password",
+    "change_role", "change_step", "check_dataset", "check_router", "close_project", "connect_router",
+    "create_project", "current_plan", "decline", "doubt_site", "export_ledger", "find", "first_person",
+    "invite_site", "join_project", "launch", "leave_project", "map_columns", "move_step", "overview", "policy",
+    "propose_plan", "publish_project", "reason_words", "refresh_invitations", "refresh_joining", "refresh_keys",
+    "refresh_manifests", "remove_dataset", "remove_rehearsal", "remove_site", "remove_step", "rename_site",
+    "repeat_run", "report", "revoke_approval", "safety_number", "set_cohort", "set_dictionary", "set_language",
+    "set_password", "set_policy", "set_rules", "start_rehearsal", "start_run", "stop_run", "switch_off_person",
+    "switch_on_person", "use_dataset", "verify_site", "withdraw_invitation",
 ]  # fmt: skip

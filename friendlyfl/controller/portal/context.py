@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext as _
@@ -12,7 +13,11 @@ from friendlyfl.controller import here
 def line(request: HttpRequest) -> dict[str, Any]:
     if not request.user.is_authenticated:
         return {}
-    return {"hospital": here.identity(), "places": _places(request.path)}
+    return {
+        "hospital": here.identity(),
+        "places": _places(request.path),
+        "rehearsal": settings.REHEARSAL,
+    }
 
 
 def _places(path: str) -> list[dict[str, Any]]:

@@ -1,10 +1,11 @@
 """Addresses of the portal's pages: each room lists its own."""
 
-from friendlyfl.controller.portal import entry, help, home
+from friendlyfl.controller.portal import entry, help, home, rehearsal
 
 app_name = "portal"
 urlpatterns = [
     *entry.urlpatterns,
     *home.urlpatterns,
     *help.urlpatterns,
+    *rehearsal.urlpatterns,
 ]
