@@ -65,6 +65,9 @@ def _show(name: str, as_json: bool) -> None:
         "conventions": dict(done.outcome.result.conventions) if done else {},
         "example": _command(task, name, done) if done else "",
         "references": list(task.references),
+        "refusal": done.refusal if done else "",
+        "sent": done.sent if done else [],
+        "result": done.outcome.result.to_json() if done else None,
     }
     if as_json:
         show_json(seen)

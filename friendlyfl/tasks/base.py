@@ -105,6 +105,10 @@ class Task:
     title: ClassVar[str] = ""
     version: ClassVar[str] = ""
     question: ClassVar[str] = ""  # the docstring's first line unless given
+    topic: ClassVar[str] = ""  # the part of the catalogue it stands in: a word of catalogue.TOPICS
+    # The question of a step, with {names} of parameters; a second one for when the first of these lists several.
+    asks: ClassVar[tuple[str, ...]] = ()
+    proposes: ClassVar[Mapping[str, str]] = {}  # what a form fills in beforehand, where that is no default
     row_additive: ClassVar[bool] = False
     sends: ClassVar[Mapping[str, type[Kind]]] = {}
     stages: ClassVar[tuple[str, ...]] = ()
@@ -171,6 +175,11 @@ class Task:
                     f"{cls.title} has no parameter “{name}”.{close_names(name, cls.parameters)} It takes: {listed}.",
                 )
         return {name: p.validate(given.get(name), dictionary, sites) for name, p in cls.parameters.items()}
+
+    @classmethod
+    def asked(cls, given: Mapping[str, Any]) -> dict[str, Parameter[Any]]:
+        """The parameters that a form asks for, by what is chosen so far; more where a step runs another task."""
+        return cls.parameters
 
     @classmethod
     def lacks(cls) -> str:

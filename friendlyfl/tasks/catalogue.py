@@ -6,11 +6,14 @@ an example are in `testing.worked_example`; printing is elsewhere.
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from friendlyfl.tasks import registry
 from friendlyfl.tasks.base import Count, EachTask, Task
+from friendlyfl.tasks.dictionary import SITE, Dictionary
 from friendlyfl.tasks.params import (
     KINDS,
     Choice,
@@ -21,11 +24,27 @@ from friendlyfl.tasks.params import (
     Numbers,
     Parameter,
     Text,
+    translatable,
 )
+from friendlyfl.tasks.terms import factors_of
 
 Words = dict[str, str]
 
 PLATFORM = "patients used, and left out for missing values"
+
+# The parts of the catalogue in their order, by the word that a task declares as its `topic`.
+TOPICS = {
+    "describe": translatable("Describe the patients"),
+    "compare": translatable("Compare groups and measurements"),
+    "survival": translatable("Time until an event"),
+    "regression": translatable("What goes with an outcome"),
+    "prediction": translatable("Check a prediction"),
+    "learning": translatable("Learn a model (machine learning)"),
+    "patterns": translatable("Find patterns"),
+    "hospitals": translatable("Look at the hospitals themselves"),
+    "": translatable("Other analyses"),
+}
+NAMED = 4  # columns that a question names one by one; of more it says how many
 
 
 def question(task: type[Task]) -> str:
@@ -34,6 +53,52 @@ def question(task: type[Task]) -> str:
         return task.question
     lines = (task.__doc__ or "").strip().splitlines()
     return lines[0].strip() if lines else task.title
+
+
+def topics() -> list[tuple[str, list[tuple[str, type[Task]]]]]:
+    """All tasks that are installed here, by the parts of the catalogue: the part's words, and its tasks by name."""
+    found: dict[str, list[tuple[str, type[Task]]]] = {topic: [] for topic in TOPICS}
+    for name, task in registry.every():
+        found[task.topic if task.topic in TOPICS else ""].append((name, task))
+    return [(TOPICS[topic], tasks) for topic, tasks in found.items() if tasks]
+
+
+def asks(task: type[Task], values: Mapping[str, Any]) -> str:
+    """The sentence whose {names} `filled` replaces: the question of a step, or the general one."""
+    for sentence in task.asks[:1]:
+        names = re.findall(r"{(\w+)}", sentence)
+        if all(values.get(name) for name in names):
+            return task.asks[-1] if names and len(_listed(values[names[0]])) > 1 else sentence
+    return question(task)
+
+
+def filled(sentence: str, values: Mapping[str, Any], dictionary: Dictionary) -> str:
+    """The sentence with the labels of the columns in place of {names}."""
+    return re.sub(r"{(\w+)}", lambda found: _in_words(values.get(found[1]), dictionary), sentence)
+
+
+def _listed(value: Any) -> list[str]:
+    """The columns of a value; of terms the main effects, if there are any."""
+    texts = [value] if isinstance(value, str) else list(value)
+    return [text for text in texts if ":" not in text] or texts
+
+
+def _in_words(value: Any, dictionary: Dictionary) -> str:
+    names = [label(text, dictionary) for text in _listed(value or ())]
+    if len(names) > NAMED:
+        names = [*names[: NAMED - 1], f"{len(names) - NAMED + 1} more"]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else "…"
+
+
+def label(term: str, dictionary: Dictionary) -> str:
+    """A column or term as a person calls it: its label in quotes, without what the label says in brackets."""
+    if term == SITE:
+        return "the hospital"
+    if term not in dictionary:
+        parts = factors_of(term, dictionary)
+        return " with ".join(label(part, dictionary) for part in parts) if len(parts) > 1 else f"“{term}”"
+    words = re.sub(r"\s*\([^()]*\)$", "", dictionary[term].label)
+    return f"“{words or term}”"
 
 
 def description(task: type[Task]) -> str:

@@ -12,6 +12,7 @@ class ConnectionCheck(Task):
     """Does the line between our hospitals work?"""
 
     title, version, row_additive = "Connection check", "1.0", True
+    topic = "hospitals"
     max_rounds = 100
     numbers = Number("Numbers in each message", default=64, low=1, high=1_000_000, whole=True)
     rounds = Number("Rounds", default=3, low=1, high=100, whole=True)

@@ -104,6 +104,12 @@ class FedAvg(Task):
         "Reddi SJ, Charles Z, Zaheer M, et al. Adaptive federated optimization. ICLR 2021.",
     )
 
+    topic: ClassVar[str] = "learning"
+    asks: ClassVar[tuple[str, ...]] = (
+        "How well does {features} foretell {outcome}?",
+        "How well do {features} foretell {outcome}?",
+    )
+
     outcome = Column("Outcome", kinds=["yes/no", "number"], help="Yes/no, or a number")
     features = Columns("Features", terms=True, help="What the model sees; a:b is an interaction")
     algorithm = Choice(

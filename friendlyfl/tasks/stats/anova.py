@@ -37,6 +37,8 @@ class Anova(ComparesGroups):
     title: ClassVar[str] = "Analysis of variance"
     version: ClassVar[str] = "1.0"
     question: ClassVar[str] = "Do several groups differ in a measurement?"
+    topic: ClassVar[str] = "compare"
+    asks: ClassVar[tuple[str, ...]] = ("Does {outcome} differ between the groups of {groups}?",)
     example: ClassVar[Mapping[str, Any]] = {"outcome": "sbp", "groups": "sex,treatment"}
     references: ClassVar[tuple[str, ...]] = (
         "Fisher RA. Statistical Methods for Research Workers. Edinburgh: Oliver and Boyd, 1925.",

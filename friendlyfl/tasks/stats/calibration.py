@@ -56,6 +56,7 @@ class Calibration(Task):
     title: ClassVar[str] = "Calibration"
     version: ClassVar[str] = "1.0"
     question: ClassVar[str] = "Does a fixed model hold here?"
+    topic: ClassVar[str] = "prediction"
     example: ClassVar[Mapping[str, Any]] = {"outcome": "readmitted", "predicted": "risk_score"}
     references: ClassVar[tuple[str, ...]] = (
         "Cox DR. Two further applications of a model for binary regression. Biometrika 1958;45:562-565.",

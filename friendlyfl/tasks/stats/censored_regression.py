@@ -38,6 +38,11 @@ class CensoredRegression(LocationScale):
     title: ClassVar[str] = "Censored regression (tobit)"
     version: ClassVar[str] = "1.0"
     question: ClassVar[str] = "Which factors go with a measurement that has a detection limit?"
+    topic: ClassVar[str] = "regression"
+    asks: ClassVar[tuple[str, ...]] = (
+        "Does {predictors} change {outcome}?",
+        "Do {predictors} change {outcome}?",
+    )
     example: ClassVar[Mapping[str, Any]] = {
         "outcome": "troponin",
         "censored": "troponin_low",

@@ -36,6 +36,8 @@ class ChiSquare(Task):
     title: ClassVar[str] = "Chi-square and Fisher tests"
     version: ClassVar[str] = "1.0"
     question: ClassVar[str] = "Do two groupings go together?"
+    topic: ClassVar[str] = "compare"
+    asks: ClassVar[tuple[str, ...]] = ("Does {column} go with {row}?",)
     example: ClassVar[Mapping[str, Any]] = {"row": "treatment", "column": "readmitted", "strata": "sex"}
     row_additive: ClassVar[bool] = True
     sends: ClassVar[Mapping[str, type[Kind]]] = {"cells": Count}

@@ -32,6 +32,8 @@ class CompetingRisks(Task):
     title: ClassVar[str] = "Competing risks: cumulative incidence"
     version: ClassVar[str] = "1.0"
     question: ClassVar[str] = "What is the chance of each event when others compete?"
+    topic: ClassVar[str] = "survival"
+    asks: ClassVar[tuple[str, ...]] = ("How likely is each kind of {event} over time, by {group}?",)
     references: ClassVar[tuple[str, ...]] = (
         "Aalen OO, Johansen S (1978). Scandinavian Journal of Statistics 5:141-150.",
         "Gray RJ (1988). The Annals of Statistics 16:1141-1154.",

@@ -37,6 +37,8 @@ class Correlation(Task):
     title: ClassVar[str] = "Correlation"
     version: ClassVar[str] = "1.0"
     question: ClassVar[str] = "Which measurements go together?"
+    topic: ClassVar[str] = "compare"
+    asks: ClassVar[tuple[str, ...]] = ("How closely do {variables} go together?",)
     example: ClassVar[Mapping[str, Any]] = {"variables": "age,bmi,sbp,lvef"}
     row_additive: ClassVar[bool] = True
     stages: ClassVar[tuple[str, ...]] = ("first", "products")

@@ -47,6 +47,12 @@ class Cox(PartialLikelihood):
     title: ClassVar[str] = "Cox regression"
     version: ClassVar[str] = "1.0"
     question: ClassVar[str] = "What changes the hazard?"
+    topic: ClassVar[str] = "survival"
+    asks: ClassVar[tuple[str, ...]] = (
+        "Does {predictors} change the hazard of {event}?",
+        "Do {predictors} change the hazard of {event}?",
+    )
+    proposes: ClassVar[Mapping[str, str]] = {"strata": SITE}  # so that no numbers by time leave a hospital
     example: ClassVar[Mapping[str, Any]] = {
         "time": "weeks",
         "event": "dead",

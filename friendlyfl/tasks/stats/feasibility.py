@@ -40,6 +40,7 @@ class Feasibility(Task):
     title: ClassVar[str] = "Feasibility"
     version: ClassVar[str] = "1.0"
     question: ClassVar[str] = "How many patients could we study?"
+    topic: ClassVar[str] = "describe"
     example: ClassVar[Mapping[str, Any]] = {
         "conditions": "age >= 60; lvef <= 40; nyha in (II, III, IV)",
         "group": "sex",

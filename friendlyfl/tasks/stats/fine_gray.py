@@ -51,6 +51,11 @@ class FineGray(Likelihood):
     title: ClassVar[str] = "Fine-Gray regression"
     version: ClassVar[str] = "1.0"
     question: ClassVar[str] = "What changes the chance of this event when others compete?"
+    topic: ClassVar[str] = "survival"
+    asks: ClassVar[tuple[str, ...]] = (
+        "Does {predictors} change the chance of {event} when other events compete?",
+        "Do {predictors} change the chance of {event} when other events compete?",
+    )
     references: ClassVar[tuple[str, ...]] = (
         "Fine JP, Gray RJ (1999). Journal of the American Statistical Association 94:496-509.",
         "Geskus RB (2011). Biometrics 67:39-49.",

@@ -28,6 +28,11 @@ class GammaRegression(GeneralisedLinear):
     title: ClassVar[str] = "Gamma regression"
     version: ClassVar[str] = "1.0"
     question: ClassVar[str] = "Which factors go with a higher amount, such as a cost?"
+    topic: ClassVar[str] = "regression"
+    asks: ClassVar[tuple[str, ...]] = (
+        "Does {predictors} change the mean of {outcome}?",
+        "Do {predictors} change the mean of {outcome}?",
+    )
     example: ClassVar[Mapping[str, Any]] = {"outcome": "cost", "predictors": "age,sex,nyha,treatment"}
     ratio: ClassVar[str] = "Ratio of means"
     link: ClassVar[str] = "log"

@@ -61,6 +61,8 @@ class Iptw(Likelihood):
     title: ClassVar[str] = "Inverse probability of treatment weighting"
     version: ClassVar[str] = "1.0"
     question: ClassVar[str] = "What if everyone had been treated?"
+    topic: ClassVar[str] = "regression"
+    asks: ClassVar[tuple[str, ...]] = ("What does {treatment} do to {outcomes}?",)
     example: ClassVar[Mapping[str, Any]] = {
         "treatment": "treatment",
         "predictors": "age,sex,nyha,diabetes",

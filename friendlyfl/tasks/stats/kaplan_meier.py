@@ -31,6 +31,8 @@ class KaplanMeier(Task):
     title: ClassVar[str] = "Kaplan-Meier curves"
     version: ClassVar[str] = "1.0"
     question: ClassVar[str] = "How long until the event, by group?"
+    topic: ClassVar[str] = "survival"
+    asks: ClassVar[tuple[str, ...]] = ("How long until {event}, by {group}?",)
     example: ClassVar[Mapping[str, Any]] = {
         "time": "weeks",
         "event": "dead",

@@ -38,6 +38,8 @@ class KMeans(Measurements):
     title: ClassVar[str] = "Clusters (k-means)"
     version: ClassVar[str] = "1.0"
     question: ClassVar[str] = "Which groups of similar patients are there?"
+    topic: ClassVar[str] = "patterns"
+    asks: ClassVar[tuple[str, ...]] = ("Which patients are alike in {variables}?",)
     example: ClassVar[Mapping[str, Any]] = {"variables": "age,sbp,lvef", "start": "60,120,50;75,140,35"}
     references: ClassVar[tuple[str, ...]] = (
         "Lloyd SP. Least squares quantization in PCM. IEEE Transactions on Information Theory 1982;28:129-137.",

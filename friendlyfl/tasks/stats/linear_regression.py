@@ -49,6 +49,11 @@ class LinearRegression(LinearModel):
     title: ClassVar[str] = "Linear regression"
     version: ClassVar[str] = "1.0"
     question: ClassVar[str] = "Which factors go with a measurement, and by how much?"
+    topic: ClassVar[str] = "regression"
+    asks: ClassVar[tuple[str, ...]] = (
+        "Does {predictors} change {outcome}?",
+        "Do {predictors} change {outcome}?",
+    )
     example: ClassVar[Mapping[str, Any]] = {
         "outcome": "sbp",
         "predictors": "treatment,age,sex,nyha,age:treatment",

@@ -13,6 +13,7 @@ import numpy as np
 from friendlyfl.core.errors import UsageError
 from friendlyfl.tasks import Choice, Count, Dictionary, Done, EachTask, Table, Task
 from friendlyfl.tasks.base import Estimate, Kind, State, Update
+from friendlyfl.tasks.params import Parameter
 from friendlyfl.tasks.report import Figure, Result
 from friendlyfl.tasks.stats import within, wording
 from friendlyfl.tasks.stats.heterogeneity import METHODS, Heterogeneity, Pooled
@@ -54,6 +55,11 @@ class MetaAnalysis(EachTask):
     title: ClassVar[str] = "Meta-analysis of hospitals"
     version: ClassVar[str] = "1.0"
     question: ClassVar[str] = "Do hospitals agree?"
+    topic: ClassVar[str] = "hospitals"
+    asks: ClassVar[tuple[str, ...]] = (
+        "Do hospitals agree on how {predictors} goes with {outcome}?",
+        "Do hospitals agree on how {predictors} go with {outcome}?",
+    )
     example: ClassVar[Mapping[str, Any]] = {
         "model": "logistic_regression",
         "outcome": "readmitted",
@@ -81,6 +87,13 @@ class MetaAnalysis(EachTask):
     method = Choice(
         "Variance between hospitals", METHODS, help="DL is DerSimonian and Laird's, REML metafor's default"
     )
+
+    @classmethod
+    def asked(cls, given: Mapping[str, Any]) -> dict[str, Parameter[Any]]:
+        model = given.get("model")
+        inner = within.regression(model if model in TASKS else cls.parameters["model"].default)
+        own = {name: p for name, p in cls.parameters.items() if name != "model"}
+        return {"model": cls.parameters["model"], **inner.parameters, **own}
 
     @classmethod
     def validate(cls, given: Mapping[str, Any], dictionary: Dictionary, sites: int = 1) -> dict[str, Any]:

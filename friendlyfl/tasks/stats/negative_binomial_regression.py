@@ -41,6 +41,11 @@ class NegativeBinomialRegression(Likelihood):
     title: ClassVar[str] = "Negative binomial regression"
     version: ClassVar[str] = "1.0"
     question: ClassVar[str] = "Which factors go with a count that varies more than by chance alone?"
+    topic: ClassVar[str] = "regression"
+    asks: ClassVar[tuple[str, ...]] = (
+        "Does {predictors} change how many {outcome} there are?",
+        "Do {predictors} change how many {outcome} there are?",
+    )
     example: ClassVar[Mapping[str, Any]] = {
         "outcome": "visits",
         "predictors": "age,sex,nyha,treatment",

@@ -34,6 +34,11 @@ class OrdinalLogisticRegression(Likelihood):
     title: ClassVar[str] = "Ordinal logistic regression"
     version: ClassVar[str] = "1.0"
     question: ClassVar[str] = "Which factors go with a higher level of an ordered outcome?"
+    topic: ClassVar[str] = "regression"
+    asks: ClassVar[tuple[str, ...]] = (
+        "Does {predictors} change the odds of a higher {outcome}?",
+        "Do {predictors} change the odds of a higher {outcome}?",
+    )
     example: ClassVar[Mapping[str, Any]] = {"outcome": "nyha", "predictors": "age,sex,diabetes,bmi"}
     ratio: ClassVar[str] = "Odds ratio of a higher level"
     sends: ClassVar[Mapping[str, type[Kind]]] = {**Likelihood.sends, "levels": Count}

@@ -35,6 +35,8 @@ class Pca(Measurements):
     title: ClassVar[str] = "Principal components"
     version: ClassVar[str] = "1.0"
     question: ClassVar[str] = "Which few combinations of measurements hold most of their variance?"
+    topic: ClassVar[str] = "patterns"
+    asks: ClassVar[tuple[str, ...]] = ("Which few patterns are behind {variables}?",)
     example: ClassVar[Mapping[str, Any]] = {"variables": "age,bmi,sbp,lvef,bnp", "scale": True}
     references: ClassVar[tuple[str, ...]] = (
         "Jolliffe IT. Principal Component Analysis. 2nd ed. Springer; 2002.",

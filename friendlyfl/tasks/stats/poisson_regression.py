@@ -30,6 +30,11 @@ class PoissonRegression(GeneralisedLinear):
     title: ClassVar[str] = "Poisson regression"
     version: ClassVar[str] = "1.0"
     question: ClassVar[str] = "Which factors go with how often something happens?"
+    topic: ClassVar[str] = "regression"
+    asks: ClassVar[tuple[str, ...]] = (
+        "Does {predictors} change how many {outcome} there are?",
+        "Do {predictors} change how many {outcome} there are?",
+    )
     example: ClassVar[Mapping[str, Any]] = {
         "outcome": "visits",
         "predictors": "age,sex,nyha,treatment",

@@ -31,6 +31,8 @@ class RankTest(Task):
     title: ClassVar[str] = "Rank tests"
     version: ClassVar[str] = "1.0"
     question: ClassVar[str] = "Are values larger in one group than in another?"
+    topic: ClassVar[str] = "compare"
+    asks: ClassVar[tuple[str, ...]] = ("Is {outcome} higher in some groups of {group} than in others?",)
     example: ClassVar[Mapping[str, Any]] = {"outcome": "nyha", "group": "treatment"}
     row_additive: ClassVar[bool] = True
     sends: ClassVar[Mapping[str, type[Kind]]] = {"counts": Count}

@@ -42,6 +42,11 @@ class Roc(Task):
     title: ClassVar[str] = "ROC curves"
     version: ClassVar[str] = "1.0"
     question: ClassVar[str] = "How well does a score tell cases from others?"
+    topic: ClassVar[str] = "prediction"
+    asks: ClassVar[tuple[str, ...]] = (
+        "How well does {markers} tell patients with {outcome} from others?",
+        "How well do {markers} tell patients with {outcome} from others?",
+    )
     example: ClassVar[Mapping[str, Any]] = {"outcome": "readmitted", "markers": "risk_score,age"}
     references: ClassVar[tuple[str, ...]] = (
         "DeLong ER, DeLong DM, Clarke-Pearson DL. Comparing the areas under two or more correlated receiver operating "

@@ -24,6 +24,8 @@ class TTest(ComparesGroups):
     title: ClassVar[str] = "t test"
     version: ClassVar[str] = "1.0"
     question: ClassVar[str] = "Do two groups differ in a measurement?"
+    topic: ClassVar[str] = "compare"
+    asks: ClassVar[tuple[str, ...]] = ("Does {outcome} differ between the groups of {group}?",)
     example: ClassVar[Mapping[str, Any]] = {"outcome": "sbp", "group": "treatment"}
     references: ClassVar[tuple[str, ...]] = (
         "Student. The probable error of a mean. Biometrika 1908;6:1-25.",

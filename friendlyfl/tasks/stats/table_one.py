@@ -54,6 +54,8 @@ class TableOne(Task):
     title: ClassVar[str] = "Table 1"
     version: ClassVar[str] = "1.0"
     question: ClassVar[str] = "Who are the patients?"
+    topic: ClassVar[str] = "describe"
+    asks: ClassVar[tuple[str, ...]] = ("Who are the patients, by {group}?",)
     example: ClassVar[Mapping[str, Any]] = {"variables": "age,sex,bmi,nyha,lvef", "group": "treatment"}
     row_additive: ClassVar[bool] = True
     complete_cases: ClassVar[bool] = False

@@ -29,6 +29,11 @@ class WeibullRegression(LocationScale):
     title: ClassVar[str] = "Weibull regression"
     version: ClassVar[str] = "1.0"
     question: ClassVar[str] = "What makes the time to an event longer or shorter?"
+    topic: ClassVar[str] = "survival"
+    asks: ClassVar[tuple[str, ...]] = (
+        "Does {predictors} change the time to {event}?",
+        "Do {predictors} change the time to {event}?",
+    )
     example: ClassVar[Mapping[str, Any]] = {
         "time": "weeks",
         "event": "dead",
