@@ -36,6 +36,11 @@ class LogisticRegression(GeneralisedLinear):
     title: ClassVar[str] = "Logistic regression"
     version: ClassVar[str] = "1.0"
     question: ClassVar[str] = "Which factors go with a yes/no outcome?"
+    topic: ClassVar[str] = "regression"
+    asks: ClassVar[tuple[str, ...]] = (
+        "Does {predictors} change the odds of {outcome}?",
+        "Do {predictors} change the odds of {outcome}?",
+    )
     example: ClassVar[Mapping[str, Any]] = {
         "outcome": "readmitted",
         "predictors": "age,sex,nyha,treatment,age:treatment",
