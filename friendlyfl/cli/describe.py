@@ -3,7 +3,7 @@
 from shlex import quote
 from typing import Any
 
-from friendlyfl.controller import here, members, plans
+from friendlyfl.controller import approvals, here, members, plans
 from friendlyfl.controller.models import Plan, Project
 
 
@@ -47,7 +47,8 @@ def _site(member: Any, plan: Plan | None) -> dict[str, Any]:
     elif word is None:
         decision = "not decided yet"
     else:
-        decision = f"approved by {word.person}" if word.approved else f"declined: {word.reason}"
+        end = f", {approvals.end_words(word)}" if word.until or word.once else ""
+        decision = f"approved by {word.person}{end}" if word.approved else f"declined: {word.reason}"
     return {
         "site": member.site,
         "name": members.name_of(member.site),
@@ -66,7 +67,9 @@ def _plan_words(project: Project, plan: Plan | None) -> str:
         )
     if project.coordinates:
         return f"proposed, {plan.sha256[:12]}"
-    word = plan.approvals.filter(site=here.site()).last()
-    if word is None:
+    word = approvals.newest(plan)
+    lacks = approvals.missing(plan, word, project.epoch)
+    if word is None or lacks not in ("", approvals.DECLINED):
         return f"waits for you: friendlyfl plan show -p {quote(project.name)}"
-    return f"{'approved' if word.approved else 'declined'} by {word.person}, {plan.sha256[:12]}"
+    end = "" if lacks else f", {approvals.end_words(word)}"
+    return f"{'declined' if lacks else 'approved'} by {word.person}{end}, {plan.sha256[:12]}"

@@ -1,5 +1,6 @@
 """`friendlyfl plan`: draft and propose (coordinator), read and decide (participant)."""
 
+from datetime import datetime
 from typing import Any
 
 import click
@@ -316,20 +317,27 @@ def show(project: str | None, as_json: bool) -> None:
         show_request(seen)
 
 
-@plan.command()
+@plan.command(epilog=example("friendlyfl plan approve --until 2027-06-30", "friendlyfl plan approve --once"))
 @of_site
 @project_option
-def approve(project: str | None) -> None:
+@click.option(
+    "--until",
+    type=click.DateTime(["%Y-%m-%d"]),
+    metavar="DAY",
+    help="The last day on which a run may begin, as 2027-06-30; without it, in 90 days.",
+)
+@click.option("--once", is_flag=True, help="For one run only.")
+def approve(project: str | None, until: datetime | None, once: bool) -> None:
     """Say yes: this hospital computes what the plan says.
 
     Read it first (friendlyfl plan show) and check your data (friendlyfl dataset check). It is computed whenever the
-    coordinator starts a run, until you take the word back with friendlyfl plan revoke.
+    coordinator starts a run, for as long as the word holds or until you take it back with friendlyfl plan revoke.
     """
-    from friendlyfl.controller import actions
+    from friendlyfl.controller import actions, approvals
 
     row = the_project(project)
-    word = actions.approve(me(), row)
-    click.echo(f"Approved: plan {word.plan.sha256[:12]} of {row.name}.")
+    word = actions.approve(me(), row, until=until.date() if until else None, once=once)
+    click.echo(f"Approved {approvals.end_words(word)}: plan {word.plan.sha256[:12]} of {row.name}.")
 
 
 @plan.command(epilog=example('friendlyfl plan decline --reason "Our ethics board has not answered yet."'))

@@ -10,7 +10,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from friendlyfl.controller import contents, here, members, plans, rows
+from friendlyfl.controller import approvals, contents, here, members, plans, rows
 from friendlyfl.controller.ledger import Leaving
 from friendlyfl.controller.models import Approval, Job, LogLine, Plan, Result, Run
 from friendlyfl.controller.post import send, send_values
@@ -219,7 +219,8 @@ def approval_words(run: Run) -> str:
     if approval is None:
         return ""
     plan = rows.get(Plan, without=("raw",), pk=run.plan_id)
-    return f"{approval.person}, {approval.at:%Y-%m-%d %H:%M} UTC, plan {plan.sha256[:12]}"
+    end = approvals.end_words(approval)
+    return f"{approval.person}, {approval.at:%Y-%m-%d %H:%M} UTC, plan {plan.sha256[:12]}, {end}"
 
 
 def _close_seat(run: Run, command: core_seat.Close) -> None:

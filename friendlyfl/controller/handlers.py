@@ -11,7 +11,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from friendlyfl.controller import contents, here, members, plans, reading, runs
+from friendlyfl.controller import approvals, contents, here, members, plans, reading, runs
 from friendlyfl.controller.models import (
     PARTICIPANT,
     Approval,
@@ -112,7 +112,7 @@ def _plan(place: Place, content: bytes, project: Project, run: Run | None) -> No
 
 
 def _decision(place: Place, content: bytes, project: Project, run: Run | None) -> None:
-    said = reading.values(content, plan=str, epoch=int, person=str, reason=str)
+    said = reading.values(content, plan=str, epoch=int, person=str, reason=str, until=str, once=bool)
     plan = project.plans.filter(sha256=said["plan"]).first()
     if plan is None:
         raise WireError("unknown_plan", "A hospital decided about a plan that was never proposed here.")
@@ -120,6 +120,8 @@ def _decision(place: Place, content: bytes, project: Project, run: Run | None) -
         "epoch": reading.number(said["epoch"], least=1, most=project.epoch),
         "person": reading.text(said["person"], 150, least=1),
         "reason": reading.text(said["reason"], 500),
+        "until": reading.day(said["until"]),
+        "once": said["once"],
     }
     if plan.approvals.filter(site=place.sender, seq__gt=place.seq).exists():
         return  # a newer word of this hospital came first
@@ -166,7 +168,7 @@ def _run_invite(place: Place, content: bytes, project: Project, run: Run | None)
             repeats=said["repeats"],
             keys={place.sender: said["card"]},
         )
-    approved = is_approved(plan, run.epoch)
+    approved = approvals.take(plan, run)
     event = core_seat.Invited(time.time(), said["steps"], approved, said["patience"])
     runs.feed(run.uid, runs.SEAT, event)
 
@@ -182,15 +184,6 @@ def _fits_plan(said: dict[str, Any], plan: plans.Content, place: Place, project:
         and not project.runs.filter(number=said["number"]).exclude(uid=place.run).exists()
         and (not said["repeats"] or is_uid(said["repeats"]))
     )
-
-
-def is_approved(plan: Plan, epoch: int) -> bool:
-    """This site said yes to the plan, has not taken it back, and nobody joined since it did."""
-    word = plan.approvals.filter(site=here.site()).last()
-    if word is None or not word.approved or word.revoked_at is not None:
-        return False
-    then = {member.site for member in members.at_epoch(plan.project, word.epoch)[0].members}
-    return all(member.site in then for member in members.at_epoch(plan.project, epoch)[0].members)
 
 
 def _state(place: Place, content: bytes, project: Project, run: Run) -> None:

@@ -6,6 +6,7 @@ means is handlers' business; plans have a reader of their own.
 
 import json
 import math
+from datetime import date
 from typing import Any
 
 from friendlyfl.core.errors import WireError
@@ -57,6 +58,19 @@ def moment(value: float) -> float:
     if not 0 <= value < END_OF_TIME:
         raise bad_content()
     return value
+
+
+def day(value: str) -> date | None:
+    """A day as ISO writes it; None for an empty text."""
+    if not value:
+        return None
+    try:
+        found = date.fromisoformat(value)
+    except ValueError:
+        raise bad_content() from None
+    if found.isoformat() != value:  # other spellings of ISO's are read, too
+        raise bad_content()
+    return found
 
 
 def reason(value: str) -> str:

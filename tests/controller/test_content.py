@@ -36,7 +36,14 @@ def participants(ours: Consortium) -> list[Case]:
     def post(type_: str, **place: Any) -> Callable[[dict[str, Any]], Letter]:
         return lambda values: ours.letter(north, type_, values, **place)
 
-    word = {"plan": plan.sha256, "epoch": plan.epoch, "person": "Nora", "reason": "No."}
+    word = {
+        "plan": plan.sha256,
+        "epoch": plan.epoch,
+        "person": "Nora",
+        "reason": "No.",
+        "until": "2026-12-31",
+        "once": False,
+    }
     line = {"at": 1.0, "step": 1, "round": 1, "code": "computing"}
     pinned = {"run": run.uid}
     return [
@@ -152,7 +159,10 @@ def test_each_field_is_of_its_kind(heard, told):
 
 
 PLACES = {
-    "approve": [{"plan": "0" * 64}, {"epoch": 99}, {"epoch": -1}, {"person": ""}, {"person": COMMANDS}],
+    "approve": [
+        *({"plan": "0" * 64}, {"epoch": 99}, {"epoch": -1}, {"person": ""}, {"person": COMMANDS}),
+        *({"until": "soon"}, {"until": "20261231"}),
+    ],
     "decline": [{"plan": ""}, {"reason": COMMANDS}, {"reason": "x" * 501}, {"person": "x" * 151}],
     "ready": [
         {"card": {}},
@@ -303,6 +313,7 @@ def test_an_older_word_that_comes_late_is_not_the_last_one(consortium):
     plan = consortium.propose()
     north = consortium.others[0]
     said = {"plan": plan.sha256, "epoch": plan.epoch, "person": "Nora", "reason": ""}
+    said |= {"until": "", "once": True}
     yes = consortium.letter(north, "approve", said)
     no = consortium.letter(north, "decline", {**said, "reason": "Taken back."})
     assert no.receive().state == yes.receive().state == "taken"

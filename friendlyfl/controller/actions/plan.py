@@ -1,21 +1,18 @@
-"""Verbs about the plan: draft it, propose it, and each hospital's yes or no to it."""
+"""Verbs about the plan: draft it and propose it. Each hospital's yes or no to it is in decide."""
 
 import hashlib
 import json
-import time
 from typing import Any
 
 from django.db import transaction
 
-from friendlyfl.controller import here, line, members, plans, runs
+from friendlyfl.controller import here, line, members, plans
 from friendlyfl.controller.actions.actor import Actor, acting
 from friendlyfl.controller.actions.project import only_coordinator
 from friendlyfl.controller.ledger import Leaving
 from friendlyfl.controller.models import Approval, Plan, Project, Step
-from friendlyfl.controller.post import JSON, send, send_values
-from friendlyfl.core import seat as core_seat
-from friendlyfl.core.errors import ConflictError, ForbiddenError, NotFoundError, UsageError
-from friendlyfl.core.run import ENDED
+from friendlyfl.controller.post import JSON, send
+from friendlyfl.core.errors import ConflictError, NotFoundError, UsageError
 from friendlyfl.tasks import engine, registry
 from friendlyfl.tasks.cohort import Cohort
 from friendlyfl.tasks.dictionary import Dictionary
@@ -223,9 +220,6 @@ def _keep(actor: Actor, project: Project, raw: bytes) -> Plan:
     return plan
 
 
-# --- a participant's word ---
-
-
 def current_plan(project: Project) -> Plan:
     """The plan as proposed last."""
     plan = project.plans.filter(current=True).last()
@@ -234,66 +228,3 @@ def current_plan(project: Project) -> Plan:
             "no_plan", f"No plan of {project.name} has been proposed yet.", who="the coordinator"
         )
     return plan
-
-
-def approve(actor: Actor, project: Project) -> Approval:
-    """Say yes to the current plan, for this member list. From now on this hospital computes what the plan says."""
-    with acting(actor, "approve", project.name, needs="site-admin"):
-        plan = _open_request(project)
-        if project.dataset is None:
-            raise ConflictError(
-                "no_dataset",
-                "Choose the dataset that serves this project first: friendlyfl dataset use",
-            )
-        return _decide(actor, plan, approved=True, reason="")
-
-
-def decline(actor: Actor, project: Project, reason: str) -> Approval:
-    """Say no to the current plan, with a reason that the coordinator reads."""
-    with acting(actor, "decline", project.name, needs="site-admin"):
-        words = " ".join(reason.split())
-        if not 1 <= len(words) <= 500 or not words.isprintable():
-            raise UsageError("reason", "Give a reason of 1 to 500 characters; the coordinator reads it.")
-        return _decide(actor, _open_request(project), approved=False, reason=words)
-
-
-def revoke_approval(actor: Actor, project: Project) -> None:
-    """Take a yes back: no new run of this plan computes here. A run under way is not touched."""
-    with acting(actor, "revoke_approval", project.name, needs="site-admin"):
-        word = _open_request(project).approvals.filter(site=here.site()).last()
-        if word is None or not word.approved:
-            raise ConflictError("not_approved", "This hospital has not approved the plan.")
-        _decide(actor, word.plan, approved=False, reason="The approval was taken back.")
-
-
-def _open_request(project: Project) -> Plan:
-    if project.coordinates:
-        raise ForbiddenError("coordinator", "The coordinator's own word is given with the proposal.")
-    if project.state != "open":
-        raise ConflictError("not_open", f"This hospital is not a member of {project.name} now.")
-    return current_plan(project)
-
-
-def _decide(actor: Actor, plan: Plan, *, approved: bool, reason: str) -> Approval:
-    project = plan.project
-    with transaction.atomic():
-        word = Approval.objects.create(
-            plan=plan,
-            site=here.site(),
-            epoch=project.epoch,
-            approved=approved,
-            person=actor.name,
-            reason=reason,
-        )
-        values = {"plan": plan.sha256, "epoch": project.epoch, "person": actor.name, "reason": reason}
-        leaving = Leaving(f"{'Approval' if approved else 'Refusal'} of the plan, by {actor.name}")
-        kind = "approve" if approved else "decline"
-        send_values(project, kind, values, (project.coordinator,), leaving=leaving)
-        for run in project.runs.filter(plan=plan).exclude(state__in=ENDED):
-            event = (
-                core_seat.Approved(time.time())
-                if approved
-                else core_seat.PrepareFailed("declined", time.time())
-            )
-            runs.feed(run.uid, runs.SEAT, event)
-    return word
