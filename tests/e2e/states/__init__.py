@@ -16,7 +16,7 @@ def nothing() -> None:
     """The first day."""
 
 
-NO_PAGES = {"logout"}  # addresses that answer with another page, a file, or a part of a page
+NO_PAGES = {"logout", "rehearsal_progress"}  # addresses that answer with another page, a file, or a part of a page
 
 
 @dataclass(frozen=True)
