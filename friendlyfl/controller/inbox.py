@@ -19,7 +19,7 @@ from django.db import InterfaceError as DatabaseClosed
 from django.db import OperationalError, transaction
 
 from friendlyfl.client.answers import InboxMessage
-from friendlyfl.controller import contents, handlers, here, members, rows, runs
+from friendlyfl.controller import contents, doubts, handlers, here, members, rows, runs
 from friendlyfl.controller.contents import SMALL
 from friendlyfl.controller.handlers import EarlyPost
 from friendlyfl.controller.models import HeldPost, Identity, Project, Run, Slot
@@ -79,6 +79,8 @@ def _take(message: InboxMessage, open_blob: Callable[[], BinaryIO]) -> None:
         message.sender, message.envelope, message.signature, message.delivery, message.delivery_signature
     )
     envelope = open_envelope(incoming, members.public_of(incoming.sender))  # 1, 2
+    if doubts.is_doubted(incoming.sender):
+        raise EarlyPost  # it may be good: it waits unopened until a person has compared the keys
     project, run = _place(envelope)  # 3, 4, 6
     digest = envelope_digest(incoming.envelope)
     if not _slot_is_free(envelope, digest):  # 5

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from friendlyfl.controller import contents, here, ledger, members, rows
+from friendlyfl.controller import contents, doubts, here, ledger, members, rows
 from friendlyfl.controller.contents import SMALL
 from friendlyfl.controller.models import Outbox, Project, Run
 from friendlyfl.core.errors import WireError
@@ -114,6 +114,7 @@ def _seal_for(
             context={"step": step, "round": round_},
             post=post.to_json(),
             blob=sealed,
+            state=doubts.HELD if doubts.holds(to) else doubts.WAITING,
         )
     )
     ledger.write(

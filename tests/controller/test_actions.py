@@ -69,6 +69,14 @@ VERBS: dict[str, tuple[str, Act]] = {
         "site-admin",
         lambda who, ours: actions.verify_site(who, actions.find.peer("Northfield")),
     ),
+    "doubt_site": ("site-admin", lambda who, ours: actions.doubt_site(who, actions.find.peer("Northfield"))),
+    "read_invitation": ("site-admin", lambda who, ours: actions.read_invitation(who, "FFL1-")),
+    "renew_invitation": (
+        "researcher",
+        lambda who, ours: actions.renew_invitation(
+            who, actions.invite_site(ADMIN, ours.project, "Hilltop")
+        ),
+    ),
     "remove_site": (
         "site-admin",
         lambda who, ours: actions.remove_site(who, ours.project, ours.others[0].uid),
@@ -96,8 +104,8 @@ VERBS: dict[str, tuple[str, Act]] = {
 NOT_PRESSED = {
     # These change nothing, or belong to the agent, and ask for no person.
     "Actor", "check_dataset", "current_plan", "export_ledger", "find", "first_person", "launch", "overview", "policy",
-    "publish_project", "reason_words", "refresh_invitations", "refresh_joining", "refresh_manifests", "report",
-    "safety_number",
+    "publish_project", "reason_words", "refresh_invitations", "refresh_joining", "refresh_keys", "refresh_manifests",
+    "report", "safety_number",
 }  # fmt: skip
 
 
@@ -126,7 +134,7 @@ def test_a_verb_asks_for_its_role(consortium, verb):
     below = Actor("eve", ROLES[ROLES.index(least) - 1])
     before = records()
     # What the test itself prepares as a site-admin may change things; the verb pressed by `below` may not.
-    prepares = verb in ("withdraw_invitation", "accept_joiner")
+    prepares = verb in ("withdraw_invitation", "renew_invitation", "accept_joiner")
     with pytest.raises(ForbiddenError) as error:
         press(below, consortium)
     assert error.value.code == "role" and least in error.value.message

@@ -13,6 +13,7 @@ from friendlyfl.controller.actions.data import (
     remove_dataset,
     use_dataset,
 )
+from friendlyfl.controller.actions.decide import approve, decline, revoke_approval
 from friendlyfl.controller.actions.keys import doubt_site, refresh_keys, safety_number, verify_site
 from friendlyfl.controller.actions.people import (
     add_person,
@@ -24,7 +25,6 @@ from friendlyfl.controller.actions.people import (
     switch_off_person,
     switch_on_person,
 )
-from friendlyfl.controller.actions.decide import approve, decline, revoke_approval
 from friendlyfl.controller.actions.plan import (
     add_step,
     change_step,
@@ -44,10 +44,12 @@ from friendlyfl.controller.actions.project import (
     join_project,
     leave_project,
     publish_project,
+    read_invitation,
     refresh_invitations,
     refresh_joining,
     refresh_manifests,
     remove_site,
+    renew_invitation,
     withdraw_invitation,
 )
 from friendlyfl.controller.actions.rehearsal import remove_rehearsal, start_rehearsal
@@ -66,11 +68,11 @@ from friendlyfl.controller.actions.site import check_router, connect_router, pol
 __all__ = [
     "Actor", "accept_joiner", "add_dataset", "add_person", "add_step", "approve", "change_own_password",
     "change_role", "change_step", "check_dataset", "check_router", "close_project", "connect_router",
-    "create_project", "current_plan", "decline", "doubt_site", "export_ledger", "find", "first_person",
-    "invite_site", "join_project", "launch", "leave_project", "map_columns", "move_step", "overview", "policy",
-    "propose_plan", "publish_project", "reason_words", "refresh_invitations", "refresh_joining", "refresh_keys",
+    "create_project", "current_plan", "decline", "doubt_site", "export_ledger", "find", "first_person", "invite_site",
+    "join_project", "launch", "leave_project", "map_columns", "move_step", "overview", "policy", "propose_plan",
+    "publish_project", "read_invitation", "reason_words", "refresh_invitations", "refresh_joining", "refresh_keys",
     "refresh_manifests", "remove_dataset", "remove_rehearsal", "remove_site", "remove_step", "rename_site",
-    "repeat_run", "report", "revoke_approval", "safety_number", "set_cohort", "set_dictionary", "set_language",
-    "set_password", "set_policy", "set_rules", "start_rehearsal", "start_run", "stop_run", "switch_off_person",
-    "switch_on_person", "use_dataset", "verify_site", "withdraw_invitation",
+    "renew_invitation", "repeat_run", "report", "revoke_approval", "safety_number", "set_cohort", "set_dictionary",
+    "set_language", "set_password", "set_policy", "set_rules", "start_rehearsal", "start_run", "stop_run",
+    "switch_off_person", "switch_on_person", "use_dataset", "verify_site", "withdraw_invitation",
 ]  # fmt: skip

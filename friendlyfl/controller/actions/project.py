@@ -1,18 +1,18 @@
-"""Verbs about projects: start one, invite hospitals, join, accept, compare keys, leave.
+"""Verbs about projects: start one, invite hospitals, join, accept, leave.
 
 What needs the Routing Server asks it first and records after; each verb can be pressed again after a failure.
 """
 
 import secrets
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 from django.db import transaction
 from django.utils import timezone
 
-from friendlyfl.client.answers import Join
+from friendlyfl.client.answers import InvitationOffer, Join
 from friendlyfl.controller import here, line, members, plans, runs
 from friendlyfl.controller.actions.actor import Actor, acting
 from friendlyfl.controller.ledger import Leaving
@@ -28,13 +28,16 @@ from friendlyfl.core.errors import (
     UsageError,
     WireError,
 )
-from friendlyfl.core.limits import INVITATION_KEPT, NAME
+from friendlyfl.core.limits import INVITATION_KEPT, NAME, RECIPIENTS
 from friendlyfl.wire import invitation, trust
 from friendlyfl.wire.keys import SignedCard, check_card
 
 
-def create_project(actor: Actor, name: str, purpose: str = "") -> Project:
-    """Start a project that this site coordinates."""
+def create_project(actor: Actor, name: str, purpose: str = "", hospitals: Sequence[str] = ()) -> Project:
+    """Start a project that this site coordinates, with an invitation code for each of the hospitals.
+
+    Raises UsageError `name`, `purpose` or `hospitals`, ConflictError `name_taken`.
+    """
     with acting(actor, "create_project", name):
         if not name.strip() or len(name) > NAME or not name.isprintable():
             raise UsageError("name", f"Give the project a name of 1 to {NAME} characters.")
@@ -42,6 +45,7 @@ def create_project(actor: Actor, name: str, purpose: str = "") -> Project:
             raise UsageError("purpose", f"Say what the project is for in at most {plans.PURPOSE} characters.")
         if Project.objects.filter(name=name).exists():
             raise ConflictError("name_taken", f"There is a project called {name} here already.")
+        _check_hospitals(hospitals)
         line.router()
         with transaction.atomic():
             project = Project.objects.create(
@@ -56,7 +60,21 @@ def create_project(actor: Actor, name: str, purpose: str = "") -> Project:
                 project, [trust.Member(here.site(), COORDINATOR, here.keys().identity.fingerprint)]
             )
         publish_project(project)
+        for hospital in hospitals:
+            _invite(project, hospital)
         return project
+
+
+def _check_hospitals(hospitals: Sequence[str]) -> None:
+    if len(hospitals) >= RECIPIENTS:
+        raise UsageError("hospitals", f"A project has at most {RECIPIENTS} hospitals, this one included.")
+    for hospital in hospitals:
+        if not hospital.strip() or len(hospital) > NAME or not hospital.isprintable():
+            raise UsageError("hospitals", f"The name of a hospital has 1 to {NAME} characters.")
+        if hospitals.count(hospital) > 1:
+            raise UsageError(
+                "hospitals", f"{hospital} is there twice. Each hospital gets one code of its own."
+            )
 
 
 def publish_project(project: Project) -> None:
@@ -97,20 +115,42 @@ def invite_site(actor: Actor, project: Project, label: str) -> Invitation:
         if not label.strip() or len(label) > NAME or not label.isprintable():
             raise UsageError("name", "Say which hospital the code is for.")
         publish_project(project)
-        code = invitation.make_code(line.router().address, here.keys().identity.fingerprint)
-        expires = timezone.now() + timedelta(seconds=INVITATION_KEPT)
-        uid = invitation.read_code(code).id
-        with line.noting() as router:
-            router.create_invitation(project.uid, uid, label, expires.isoformat())
-        return Invitation.objects.create(project=project, uid=uid, label=label, code=code, expires_at=expires)
+        return _invite(project, label)
+
+
+def _invite(project: Project, label: str) -> Invitation:
+    code = invitation.make_code(line.router().address, here.keys().identity.fingerprint)
+    expires = timezone.now() + timedelta(seconds=INVITATION_KEPT)
+    uid = invitation.read_code(code).id
+    with line.noting() as router:
+        router.create_invitation(project.uid, uid, label, expires.isoformat())
+    return Invitation.objects.create(project=project, uid=uid, label=label, code=code, expires_at=expires)
+
+
+def renew_invitation(actor: Actor, row: Invitation) -> Invitation:
+    """Make a new code for the same hospital; the old one, which was not used, is worthless from then on."""
+    with acting(actor, "renew_invitation", row.label):
+        only_coordinator(row.project)
+        if row.state != "open":
+            raise ConflictError("code_used", f"The code for {row.label} is not open any more.")
+        new = _invite(row.project, row.label)
+        _withdraw(row)
+        return new
 
 
 def withdraw_invitation(actor: Actor, row: Invitation) -> None:
     """Make a code that was not used worthless."""
     with acting(actor, "withdraw_invitation", row.label):
+        _withdraw(row)
+
+
+def _withdraw(row: Invitation) -> None:
+    try:
         with line.noting() as router:
             router.delete_invitation(row.project.uid, row.uid)
-        Invitation.objects.filter(pk=row.pk, state="open").update(state="withdrawn")
+    except NotFoundError:
+        pass  # it has forgotten the code: then nobody can use it
+    Invitation.objects.filter(pk=row.pk, state="open").update(state="withdrawn")
 
 
 def refresh_invitations(project: Project) -> None:
@@ -165,42 +205,57 @@ def accept_joiner(actor: Actor, project: Project, site: str) -> Peer:
 # --- joining ---
 
 
+def read_invitation(actor: Actor, code_text: str) -> tuple[str, str]:
+    """What a code is for: the names of the project and of its coordinator. Nothing is used up and nothing is told."""
+    with acting(actor, "read_invitation", needs="site-admin"):
+        _, offer = _offer(code_text)
+        if Project.objects.filter(uid=offer.project).exclude(state="joining").exists():
+            raise ConflictError("joined", "This hospital belongs to that project already.")
+        return _one_line(offer.project_name), _one_line(offer.coordinator_name)
+
+
 def join_project(actor: Actor, code_text: str) -> Project:
     """Use an invitation code. The coordinator's key must be the one in the code; the RS cannot put another there."""
     with acting(actor, "join_project", needs="site-admin"):
-        code = invitation.read_code(code_text)
-        router = line.router()
-        if not code.fits_router(router.address):
-            raise UsageError(
-                "other_router",
-                f"This code is for another Routing Server than {router.address}, the one this hospital uses.",
-            )
-        try:
-            with line.noting():
-                offer = router.invitation(code.id)
-        except NotFoundError as error:
-            raise UsageError(
-                "unknown_code",
-                "This code is not known, was used already, or has expired. Ask the coordinator for a new one.",
-                who="the coordinator",
-            ) from error
-        card = check_card(offer.card, site=offer.coordinator)
-        if not code.fits(card.fingerprint):
-            raise WireError(
-                "swapped_card",
-                "The Routing Server shows another coordinator's key than the one in the code. Nothing was sent. "
-                "Call the coordinator and the administrator of the Routing Server.",
-                who="the coordinator",
-            )
+        code, offer = _offer(code_text)
         with _forgotten_if_refused(offer.project, offer.coordinator):
             project = _remember_joining(offer.project, offer.project_name, offer.coordinator)
             members.pin(offer.coordinator, _one_line(offer.coordinator_name), offer.card)
             mine = here.keys().signed_card
-            with line.noting():
+            with line.noting() as router:
                 router.join(
                     code.id, mine, invitation.join_mac(code.mac_key(project.uid), mine.raw, project.uid)
                 )
         return project
+
+
+def _offer(code_text: str) -> tuple[invitation.InvitationCode, InvitationOffer]:
+    """What the RS says of a code, once the coordinator's key is found to be the one in it."""
+    code = invitation.read_code(code_text)
+    router = line.router()
+    if not code.fits_router(router.address):
+        raise UsageError(
+            "other_router",
+            f"This code is for another Routing Server than {router.address}, the one this hospital uses.",
+        )
+    try:
+        with line.noting():
+            offer = router.invitation(code.id)
+    except NotFoundError as error:
+        raise UsageError(
+            "unknown_code",
+            "This code is not known, was used already, or has expired. Ask the coordinator for a new one.",
+            who="the coordinator",
+        ) from error
+    card = check_card(offer.card, site=offer.coordinator)
+    if not code.fits(card.fingerprint):
+        raise WireError(
+            "swapped_card",
+            "The Routing Server shows another coordinator's key than the one in the code. Nothing was sent. "
+            "Call the coordinator and the administrator of the Routing Server.",
+            who="the coordinator",
+        )
+    return code, offer
 
 
 @contextmanager
@@ -258,18 +313,7 @@ def refresh_manifests(project: Project) -> bool:
     return project.epoch > before
 
 
-# --- keys, leaving ---
-
-
-def safety_number(peer: Peer) -> list[str]:
-    """Twelve groups of five digits that both hospitals see alike."""
-    return invitation.safety_number(here.keys().identity.fingerprint, peer.fingerprint)
-
-
-def verify_site(actor: Actor, peer: Peer) -> None:
-    """Note that somebody compared the safety number with the other hospital."""
-    with acting(actor, "verify_site", peer.name, needs="site-admin"):
-        Peer.objects.filter(pk=peer.pk).update(verified_by=actor.name, verified_at=timezone.now())
+# --- leaving ---
 
 
 def remove_site(actor: Actor, project: Project, site: str) -> None:

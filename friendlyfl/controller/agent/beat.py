@@ -40,6 +40,7 @@ def beat(bell: Bell) -> None:
         (1.0, report_runs),
         (3.0, news),
         (5.0, send_logs),
+        (15.0, look_at_keys),
         (10.0, erase_keys),
     ]
     due = dict.fromkeys(range(len(duties)), 0.0)
@@ -121,6 +122,12 @@ def news() -> None:
             actions.launch(run)
 
 
+def look_at_keys() -> None:
+    """Does the RS still show the keys that are pinned here?"""
+    for project in Project.objects.filter(state="open"):
+        actions.refresh_keys(project)
+
+
 def send_logs() -> None:
     """Send this site's new log lines of each run to its coordinator, one message for many lines."""
     waiting = LogLine.objects.filter(sent=False)
@@ -152,7 +159,7 @@ def erase_keys() -> None:
             continue
         if not here.keys().holds_run(run.uid) or LogLine.objects.filter(run=run, sent=False).exists():
             continue
-        if Outbox.objects.filter(run=run, state="waiting").exists():
+        if Outbox.objects.filter(run=run, state__in=("waiting", "held")).exists():
             continue
         for digest in Outbox.objects.filter(run=run, here=False).values_list("blob", flat=True):
             contents.forget(digest)
