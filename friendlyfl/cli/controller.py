@@ -2,11 +2,11 @@
 
 import os
 import sys
-from typing import Any
+from typing import IO, Any
 
 import click
 
-from friendlyfl.cli.opening import Group, example, home_option, of_site
+from friendlyfl.cli.opening import Group, example, home_option, me, of_site, password_option, the_password
 
 
 @click.group(cls=Group)
@@ -47,16 +47,24 @@ def start(home: str | None, host: str, port: int) -> None:
 
     It collects post, computes on this hospital's data, delivers, and shows the portal. A run goes on where it was
     when the Controller is started again.
+
+    Where there is no site yet, one is made first: open the address that is printed, type the one-time code, and the
+    portal leads through the rest.
     """
     from friendlyfl.cli.faulthook import install_from_environment
     from friendlyfl.client.address import is_loopback
     from friendlyfl.controller.home import Home
     from friendlyfl.controller.serve import serve
 
-    def ready(row: Any, address: str) -> None:
-        if not row.router:
-            click.echo("Not connected to a Routing Server yet: friendlyfl site connect ADDRESS")
-        click.echo(f"{row.name}: portal at {address} (stop with Ctrl-C)")
+    place = Home.locate(home)
+
+    def ready(row: Any, address: str, code: str) -> None:
+        if code:
+            click.echo(f"A new site is ready in {place.folder}. Open the portal in a browser to set it up.")
+            click.echo(f"One-time code for the first account: {code}")
+        elif not row.router:
+            click.echo("Not connected to a Routing Server yet: connect it in the portal, under Set up")
+        click.echo(f"{row.name or 'FriendlyFL'}: portal at {address} (stop with Ctrl-C)")
         if not is_loopback(host) and os.environ.get("FRIENDLYFL_PORTAL_TLS") != "yes":
             click.echo(
                 "Whoever listens on the way can read what is typed there, passwords too: the portal speaks no HTTPS "
@@ -66,7 +74,7 @@ def start(home: str | None, host: str, port: int) -> None:
         sys.stdout.flush()
 
     install_from_environment()
-    serve(Home.locate(home), host, port, ready=ready)
+    serve(place, host, port, ready=ready)
     click.echo("Stopped.")
 
 
@@ -80,3 +88,24 @@ def reset_code() -> None:
     from friendlyfl.controller.setup import new_code
 
     click.echo(f"One-time code: {new_code()}")
+
+
+@controller.command("reset-password", epilog=example("friendlyfl controller reset-password maria"))
+@of_site
+@click.argument("name")
+@password_option
+def reset_password(name: str, password_file: IO[str] | None) -> None:
+    """Give somebody a new password for the portal.
+
+    NAME is what the person types to sign in. For the day on which no site-admin can sign in any more; whoever was
+    signed in as NAME is signed out.
+    """
+    from friendlyfl.controller import actions
+
+    person = actions.find.person(name)
+    actions.set_password(me(), person, the_password(password_file))
+    click.echo(f"{person.username} signs in with the new password from now on.")
+    if not person.is_active:
+        click.echo(
+            "The account is switched off: a site-admin switches it on in the portal, under Settings, People."
+        )

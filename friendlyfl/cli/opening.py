@@ -5,7 +5,7 @@ import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
@@ -22,6 +22,13 @@ home_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of words.")
 project_option = click.option(
     "--project", "-p", metavar="NAME", help="Name or uid of the project; the only one need not be named."
+)
+
+password_option = click.option(
+    "--password-file",
+    type=click.File("r", encoding="utf-8"),
+    metavar="FILE",
+    help="File with the password, '-' for standard input; asked for if not given.",
 )
 
 
@@ -69,6 +76,13 @@ def me() -> "Actor":
     from friendlyfl.controller.actions import Actor
 
     return Actor.at_the_keyboard()
+
+
+def the_password(file: IO[str] | None) -> str:
+    """The first thing in a file, without the end of its line; else what the person types, twice."""
+    if file is None:
+        return str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
+    return file.read().rstrip("\n")
 
 
 def the_project(text: str | None) -> "Project":

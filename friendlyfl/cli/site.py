@@ -1,10 +1,22 @@
 """`friendlyfl site`: this hospital's connection, rules and people."""
 
 from pathlib import Path
+from typing import IO
 
 import click
 
-from friendlyfl.cli.opening import Group, example, json_option, me, of_site, parameters, show_json, table
+from friendlyfl.cli.opening import (
+    Group,
+    example,
+    json_option,
+    me,
+    of_site,
+    parameters,
+    password_option,
+    show_json,
+    table,
+    the_password,
+)
 
 
 @click.group(cls=Group)
@@ -65,6 +77,19 @@ def connect(
     )
 
 
+@site.command(epilog=example('friendlyfl site rename "St Mary\'s Hospital"'))
+@of_site
+@click.argument("name")
+def rename(name: str) -> None:
+    """Change this hospital's name, as others will see it.
+
+    Hospitals that have met this one in a project keep the name they know.
+    """
+    from friendlyfl.controller import actions
+
+    click.echo(f"This hospital is called {actions.rename_site(me(), name).name}.")
+
+
 @site.command()
 @of_site
 @json_option
@@ -89,7 +114,8 @@ def show(as_json: bool) -> None:
     if as_json:
         show_json(seen)
         return
-    click.echo(f"{row.name}  ({row.site})\nFingerprint  {row.fingerprint}\nHome         {here.home().folder}")
+    name = row.name or "(no name yet: friendlyfl site rename NAME)"
+    click.echo(f"{name}  ({row.site})\nFingerprint  {row.fingerprint}\nHome         {here.home().folder}")
     click.echo(f"Router       {row.router or 'not connected yet: friendlyfl site connect ADDRESS'}")
     click.echo(f"Controller   {'running' if seen['running'] else 'not running: friendlyfl controller start'}")
     if row.line_trouble:
@@ -166,24 +192,15 @@ def _value(name: str, text: str) -> object:
     type=click.Choice(["viewer", "researcher", "site-admin"]),
     help="A viewer reads, a researcher also works, a site-admin also decides.",
 )
-@click.option(
-    "--password-file",
-    type=click.File("r", encoding="utf-8"),
-    metavar="FILE",
-    help="File with the password, '-' for standard input; asked for if not given.",
-)
-def add_person(name: str, role: str, password_file: object) -> None:
+@password_option
+def add_person(name: str, role: str, password_file: IO[str] | None) -> None:
     """Give somebody an account on the portal.
 
     NAME is what the person types to sign in.
     """
     from friendlyfl.controller import actions
 
-    if password_file is None:
-        password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
-    else:
-        password = password_file.read().rstrip("\n")  # type: ignore[attr-defined]
-    person = actions.add_person(me(), name, role, password)
+    person = actions.add_person(me(), name, role, the_password(password_file))
     click.echo(f"{person.username} may sign in as {role}.")
 
 

@@ -22,7 +22,7 @@ from friendlyfl.client.answers import Beat, InboxPage, Invitation, InvitationOff
 from friendlyfl.client.exchange import Exchange, path_of
 from friendlyfl.client.problems import not_a_router
 from friendlyfl.client.transport import HttpTransport
-from friendlyfl.core.errors import FriendlyError, UnreachableError
+from friendlyfl.core.errors import ForbiddenError, FriendlyError, UnreachableError
 from friendlyfl.wire import canonical
 from friendlyfl.wire.keys import Identity, SignedCard
 from friendlyfl.wire.message import Post, parse_envelope
@@ -88,6 +88,17 @@ class Router:
         body = {"uid": uid, "name": name, "description": description, **card.to_json()}
         made = self._exchange.json("POST", "sites/", body, credential="enrolment")
         return answers.as_record(made, "the new site")
+
+    def check_enrolment(self) -> None:
+        """Whether the server knows the code, without using it up: ForbiddenError `unknown_credential` if not.
+
+        A code opens one door, which makes a site; at any other a known code is told that it may not come in.
+        """
+        try:
+            self._exchange.json("GET", "sites/", credential="enrolment")
+        except ForbiddenError as refusal:
+            if refusal.code != "not_allowed":
+                raise
 
     def me(self) -> Record:
         return self._record("sites", "me")

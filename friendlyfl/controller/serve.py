@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
-from friendlyfl.controller import open_home
 from friendlyfl.controller.home import Home
+from friendlyfl.controller.setup import begin, check_empty
 from friendlyfl.core.errors import ConflictError
 from friendlyfl.core.settled import settle
 
@@ -38,16 +38,21 @@ class Portal(uvicorn.Server):
             self.ready()
 
 
-def serve(home: Home, host: str, port: int, *, ready: Callable[["Identity", str], None]) -> None:
-    """Run until SIGTERM or SIGINT. `ready` is called with the site's row and the portal's address once it answers.
+def serve(home: Home, host: str, port: int, *, ready: Callable[["Identity", str, str], None]) -> None:
+    """Run until SIGTERM or SIGINT, and make the site first where there is none. `ready` is called with the site's row,
+    the portal's address once it answers, and the one-time code for the first account, or "".
 
     Raises ConflictError when another process runs on this home, or when the port is taken.
     """
-    home.check()
+    if home.exists:
+        home.check()
+    else:
+        check_empty(home)
+        home.create()
     with home.lock(), _listen(host, port) as listener:
         # Cookies know no ports: two portals on one machine tell theirs apart by name, which the settings read here.
         os.environ["FRIENDLYFL_PORTAL_PORT"] = str(listener.getsockname()[1])
-        open_home(home.folder)
+        code = begin(home)
         from django.conf import settings
         from django.core.asgi import get_asgi_application
 
@@ -65,7 +70,7 @@ def serve(home: Home, host: str, port: int, *, ready: Callable[["Identity", str]
             timeout_graceful_shutdown=STOP_WITHIN,
         )
         row = here.identity()
-        portal = Portal(config, lambda: ready(row, _address(listener)))
+        portal = Portal(config, lambda: ready(row, _address(listener), code))
         agent = Agent()
         with _signals(portal):
             settle()

@@ -69,6 +69,8 @@ WRONG = [
     ("site add-person", 2, "NAME"),
     ("ledger --csv /nowhere/ledger.csv", 1, "/nowhere/ledger.csv"),
     ("controller init --name Twice", 1, "already"),
+    ("controller reset-password nobody --password-file -", 1, "There is no account called nobody."),
+    ("site rename  ", 2, "NAME"),
 ]
 
 

@@ -112,8 +112,8 @@ def test_wrong_arguments_are_one_sentence_and_exit_2(typed: list[str], word: str
 
 
 NEEDS_A_SITE = [
-    ["controller", "start"],
     ["controller", "reset-code"],
+    ["controller", "reset-password", "x"],
     ["site", "show"],
     ["site", "rules"],
     ["site", "outbox"],

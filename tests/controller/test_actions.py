@@ -34,6 +34,10 @@ def step(ours: Consortium) -> Any:
     return ours.project.steps.first() or actions.add_step(RESEARCHER, ours.project, "connection_check", {})
 
 
+def rosa() -> Person:
+    return Person.objects.get_or_create(username="rosa", defaults={"role": "researcher"})[0]
+
+
 def dataset(ours: Consortium) -> Dataset:
     choose_dataset(ours.project)
     return Dataset.objects.get()
@@ -50,6 +54,12 @@ VERBS: dict[str, tuple[str, Act]] = {
         lambda who, ours: actions.connect_router(who, "https://fl.example", "code"),
     ),
     "add_person": ("site-admin", lambda who, ours: actions.add_person(who, "new", "viewer", PASSWORD)),
+    "rename_site": ("site-admin", lambda who, ours: actions.rename_site(who, "Other")),
+    "check_router": ("site-admin", lambda who, ours: actions.check_router(who, "not an address")),
+    "change_role": ("site-admin", lambda who, ours: actions.change_role(who, rosa(), "viewer")),
+    "switch_off_person": ("site-admin", lambda who, ours: actions.switch_off_person(who, rosa())),
+    "switch_on_person": ("site-admin", lambda who, ours: actions.switch_on_person(who, rosa())),
+    "set_password": ("site-admin", lambda who, ours: actions.set_password(who, rosa(), PASSWORD)),
     "set_policy": ("site-admin", lambda who, ours: actions.set_policy(who, {"rows": 30})),
     "add_dataset": ("researcher", lambda who, ours: actions.add_dataset(who, "more", dataset(ours).path)),
     "remove_dataset": ("researcher", lambda who, ours: actions.remove_dataset(who, dataset(ours))),
@@ -102,7 +112,8 @@ VERBS: dict[str, tuple[str, Act]] = {
     "repeat_run": ("researcher", lambda who, ours: actions.repeat_run(who, run(ours))),
 }
 NOT_PRESSED = {
-    # These change nothing, or belong to the agent, and ask for no person.
+    # These change nothing, or belong to the agent, and ask for no person; or everybody may do them for oneself.
+    "change_own_password", "set_language",
     "Actor", "check_dataset", "current_plan", "export_ledger", "find", "first_person", "launch", "overview", "policy",
     "publish_project", "reason_words", "refresh_invitations", "refresh_joining", "refresh_keys", "refresh_manifests",
     "report", "safety_number",
@@ -128,7 +139,7 @@ def test_a_verb_asks_for_its_role(consortium, verb):
     """One role below the least: no, and nothing changes but the line that remembers it. The least: past this check."""
     least, press = VERBS[verb]
     consortium.propose()
-    dataset(consortium), step(consortium)
+    dataset(consortium), step(consortium), rosa()
     if verb in ("stop_run", "repeat_run"):
         run(consortium)
     below = Actor("eve", ROLES[ROLES.index(least) - 1])

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.db.models import Model, QuerySet
 
-from friendlyfl.controller.models import Dataset, Peer, Project, Run
+from friendlyfl.controller.models import Dataset, Peer, Person, Project, Run
 from friendlyfl.core.errors import NotFoundError, UsageError
 
 
@@ -23,6 +23,11 @@ def peer(text: str) -> Peer:
 
 def dataset(text: str) -> Dataset:
     return _one(Dataset.objects.all(), text, "dataset", "name", "name")
+
+
+def person(text: str) -> Person:
+    """Somebody with an account on this site's portal, by the user name."""
+    return _one(Person.objects.all(), text, "account", "username", "username")
 
 
 def run(project_: Project, number: int | None) -> Run:
