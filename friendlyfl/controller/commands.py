@@ -65,6 +65,7 @@ def _invite(run: Run, command: core_run.Invite) -> None:
     }
     leaving = Leaving(f"Invitation to run {run.number} of {run.project.name}: its number, plan and deadlines")
     send_values(run.project, "run-invite", values, command.to, run=run, leaving=leaving)
+    rows.insert(Job(run=run, kind="open"))
     log(run, "invited")
 
 
@@ -138,7 +139,7 @@ def _send_stop(run: Run, command: core_run.SendStop) -> None:
 
 
 def _close_run(run: Run, command: core_run.Close) -> None:
-    _drop_jobs(run, "begin", "combine")
+    _drop_jobs(run, "open", "begin", "combine")
     log(run, f"run_{command.outcome}")
 
 

@@ -6,7 +6,7 @@ Reading of cells lives in `values`, the coding of designs in `terms`.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -25,9 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CHUNK = 65_536  # rows of the site's table in one chunk; part of every plan, so that all sites cut alike
-KEPT_CELLS = (
-    16_000_000  # of a table whose chunks and designs stay in memory from round to round: 256 MB at most
-)
+KEPT_CELLS = 10_000_000  # of a table whose chunks and designs stay from round to round: 240 MB at most
 
 
 @dataclass
@@ -68,8 +66,10 @@ class Table:
         dropped: int,
         record: Record | None = None,
         first: int = 0,
+        lasts: bool = True,
     ) -> None:
-        """`values` are all values of the columns from the site's row `first` on, `rows` the rows that take part."""
+        """`values` are all values of the columns from the site's row `first` on, `rows` the rows that take part; a
+        chunk that is made anew each round does not last."""
         self._values, self._rows, self._dictionary = values, rows, dictionary
         self.site, self.sites, self.dropped = site, sites, dropped
         for array in values.values():
@@ -77,6 +77,8 @@ class Table:
         self.record = record if record is not None else Record()
         self._first = first
         self._stays = len(rows) * len(values) <= KEPT_CELLS
+        self.lasts = lasts and self._stays
+        self._kept: tuple[Hashable, dict[Hashable, Any]] = (None, {})
         self._taken: dict[str, npt.NDArray[Any]] = {}
         self._designs: dict[tuple[str, ...], Floats] = {}
         self._chunks: Collection[Table] | None = None
@@ -245,7 +247,17 @@ class Table:
             dropped=0,
             record=self.record,
             first=first,
+            lasts=self.lasts,
         )
+
+    def kept(self, key: Hashable) -> dict[Hashable, Any]:
+        """A place for what is made of these rows for a key, empty at first. It lasts until there is another key; of a
+        large table, where each round makes it anew, no longer than the caller holds it."""
+        if not self.lasts:
+            return {}
+        if self._kept[0] != key:
+            self._kept = (key, {})
+        return self._kept[1]
 
     # What the disclosure check reads; it looks without leaving a trace in the record.
 

@@ -192,3 +192,40 @@ def test_chunks_hold_every_row_once(rows: int, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(table, "CHUNK", 10)
     data = Table.build(patients(rows), D, ["age"])
     assert sum(len(part) for part in data.chunks()) == rows and len(data.chunks()) >= 1
+
+
+@given(st.lists(st.sampled_from([0.0, -0.0, 1.0, 2.5, np.nan]), max_size=12))
+def test_a_column_of_one_or_two_values_has_classes(values: list[float]) -> None:
+    column = np.array(values, dtype=np.float64)
+    data = Table({"crp": column}, np.arange(len(column)), D, site=1, sites=1, dropped=0)
+    present = np.unique(column[~np.isnan(column)])
+    found = data.classes("crp")
+    if len(present) > 2:
+        assert found is None and data.term_cells("crp").tolist() == [len(column)]
+    else:
+        places = [-1 if np.isnan(value) else present.tolist().index(value) for value in values]
+        assert found is not None and found.tolist() == places
+        assert data.term_cells("crp").sum() == np.count_nonzero(~np.isnan(column))
+
+
+def test_a_second_value_may_come_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table, "CHUNK", 3)
+    late = {"two": [1.0, 1, 1, 0], "three": [1.0, 1, 1, 0, 2]}
+    for name, values in late.items():
+        column = np.array(values)
+        data = Table({"crp": column}, np.arange(len(column)), D, site=1, sites=1, dropped=0)
+        assert (data.classes("crp") is None) == (name == "three")
+
+
+def test_what_is_kept_lasts_until_another_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table, "CHUNK", 10)
+    small = Table.build(patients(25), D, ["age"])
+    for data in (small, next(iter(small.chunks()))):
+        data.kept("a")["made"] = 1
+        assert data.kept("a") == {"made": 1}
+        assert data.kept("b") == {} and data.kept("a") == {}
+    monkeypatch.setattr(table, "KEPT_CELLS", 0)
+    large = Table.build(patients(25), D, ["age"])
+    for data in (large, next(iter(large.chunks()))):
+        data.kept("a")["made"] = 1
+        assert data.kept("a") == {}

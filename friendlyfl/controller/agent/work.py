@@ -23,7 +23,13 @@ from friendlyfl.core.faults import faultpoint
 from friendlyfl.core.troubles import TROUBLES, sentence
 
 log = logging.getLogger("friendlyfl.work")
-SIDE = {"prepare": runs.SEAT, "local": runs.SEAT, "begin": runs.RUN, "combine": runs.RUN}
+SIDE = {
+    "prepare": runs.SEAT,
+    "local": runs.SEAT,
+    "open": runs.RUN,
+    "begin": runs.RUN,
+    "combine": runs.RUN,
+}
 PROGRESS_EVERY = 5.0
 WALL_SECONDS = 6 * 3600.0  # unless the site's policy says less
 
@@ -78,7 +84,8 @@ def _over(run: Run, side: str) -> bool:
 
 
 def _do(job: Job, runner: Runner, bell: Bell) -> None:
-    {"prepare": _prepare, "local": _local, "begin": _begin, "combine": _combine}[job.kind](job, runner, bell)
+    does = {"prepare": _prepare, "local": _local, "open": _open, "begin": _begin, "combine": _combine}
+    does[job.kind](job, runner, bell)
 
 
 def _ask(job: Job, runner: Runner, bell: Bell, **request: Any) -> dict[str, Any]:
@@ -164,6 +171,13 @@ def _local(job: Job, runner: Runner, bell: Bell) -> None:
 
 
 # --- the coordinator's jobs ---
+
+
+def _open(job: Job, runner: Runner, bell: Bell) -> None:
+    """The child starts while the hospitals prepare, so that nobody waits for it when all are ready. What goes wrong
+    is told by the first job that has to do something."""
+    _ask(job, runner, bell)
+    rows.update(Job, {"pk": job.pk, "state": "waiting"}, state="done")
 
 
 def _begin(job: Job, runner: Runner, bell: Bell) -> None:

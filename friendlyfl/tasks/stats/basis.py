@@ -6,7 +6,7 @@ at one hospital. What does not live here: the search itself (newton) and what th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -148,17 +148,25 @@ class View:
         self._design: Floats | None = None
 
     @classmethod
-    def blocks(cls, table: Table, terms: Sequence[str], basis: Basis) -> list[View]:
-        """The table in pieces that fit a processor's cache, which makes every pass over them faster."""
-        read: dict[Any, Any] = {}
+    def blocks(cls, table: Table, terms: Sequence[str], basis: Basis) -> Iterator[View]:
+        """The table in pieces that fit a processor's cache, which makes every pass over them faster.
+
+        What is made of a small table serves every round in the same basis.
+        """
+        read = table.kept((tuple(terms), basis.centre.tobytes(), basis.matrix.tobytes()))
         starts = range(0, max(len(table), 1), BLOCK)
-        return [cls(table, terms, basis, slice(start, start + BLOCK), read) for start in starts]
+        return (cls(table, terms, basis, slice(start, start + BLOCK), read) for start in starts)
 
     def design(self, terms: Sequence[str]) -> Floats:
         if tuple(terms) != self._terms:
             raise ValueError("A likelihood has one design: that of its predictors.")
         if self._design is None:
+            self._design = self._read.get(self._rows.start)
+        if self._design is None:
             self._design = (self.table.design(terms)[self._rows] - self._basis.centre) @ self._basis.matrix
+            self._design.setflags(write=False)
+            if self.table.lasts:
+                self._read[self._rows.start] = self._design
         return self._design
 
     def yes(self, column: str) -> Floats:

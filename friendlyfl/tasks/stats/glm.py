@@ -113,7 +113,7 @@ class GeneralisedLinear(Likelihood):
         outcome, eta = self.outcome_of(data), self.eta(data, theta)
         loglik, slope, curve = self.units(outcome, eta)
         observed = self.observed(outcome, eta)
-        pearson = np.divide(slope * slope, curve, out=np.zeros_like(curve), where=curve > 0)
+        pearson = np.where(curve > 0, slope * slope / curve, 0.0)
         if weight is not None:
             loglik, slope, curve, pearson = loglik * weight, slope * weight, curve * weight, pearson * weight
             observed = None if observed is None else observed * weight

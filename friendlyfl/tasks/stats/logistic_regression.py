@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy.special import expit, logit
+from scipy.special import logit
 
 from friendlyfl.tasks import Column, Count, Done, Sum, Table
 from friendlyfl.tasks.base import Kind, State, Update
@@ -26,8 +26,14 @@ ALL_ALIKE = "Every patient in this analysis has the same outcome ({}), so there 
 def bernoulli(outcome: Floats, eta: Floats) -> tuple[Floats, Floats, Floats]:
     """Of yes/no outcomes with log odds eta: log-likelihood, its slope in eta, and its curvature."""
     sign = 2.0 * outcome - 1.0  # towards the outcome that happened: then nothing cancels far out
-    wrong = expit(-sign * eta)
-    return -np.logaddexp(0.0, -sign * eta), sign * wrong, wrong * expit(sign * eta)
+    towards = sign * eta
+    odds = np.exp(
+        -np.abs(towards)
+    )  # of the less likely outcome; one exponential a row serves all that is asked
+    likely = 1.0 / (1.0 + odds)
+    unlikely = odds * likely
+    wrong = np.where(towards > 0, unlikely, likely)
+    return np.minimum(towards, 0.0) - np.log1p(odds), sign * wrong, likely * unlikely
 
 
 class LogisticRegression(GeneralisedLinear):

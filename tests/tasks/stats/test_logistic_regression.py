@@ -6,8 +6,9 @@ import pytest
 import statsmodels.api as sm
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import expit
 
-from friendlyfl.tasks.stats.logistic_regression import LogisticRegression
+from friendlyfl.tasks.stats.logistic_regression import LogisticRegression, bernoulli
 from friendlyfl.testing.check_task import check_task
 from friendlyfl.testing.simulate import run, simulate
 from tests.tasks.stats.published import OC_COEFFICIENTS, OC_DICTIONARY, cut, oc_and_mi, spread
@@ -434,3 +435,16 @@ def test_what_every_task_must_keep():
         predictors=TERMS,
         robust="HC3",
     )
+
+
+def test_the_likelihood_of_a_row_is_right_however_far_out():
+    eta = np.array([-np.inf, -800.0, -740.0, -40.0, -1.5, -1e-20, 0.0, 1e-20, 0.3, 36.0, 700.0, np.inf])
+    for outcome in (0.0, 1.0):
+        towards = (2 * outcome - 1) * eta
+        loglik, slope, curve = bernoulli(np.full(len(eta), outcome), eta)
+        normal = np.abs(eta) < 700  # beyond it, numbers are too small to have all their digits
+        assert np.allclose(loglik, -np.logaddexp(0.0, -towards), rtol=4e-15, atol=0)
+        assert np.allclose(slope[normal], ((2 * outcome - 1) * expit(-towards))[normal], rtol=4e-15, atol=0)
+        assert np.allclose(curve[normal], (expit(-eta) * expit(eta))[normal], rtol=4e-15, atol=0)
+        assert np.isfinite(slope).all() and (curve >= 0).all() and (curve[~normal] < 1e-300).all()
+    assert all(np.isnan(found).all() for found in bernoulli(np.ones(1), np.full(1, np.nan)))
