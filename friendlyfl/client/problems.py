@@ -75,6 +75,9 @@ _CHECKS = {
     ),
     "tls": "No protected connection could be made: check the port, or ask who runs the router about its TLS.",
     "not_http": "What answers on port {port} does not speak HTTP: check the address and the port.",
+    "proxy_silent": "The hospital's proxy, which HTTPS_PROXY names, does not answer: ask IT for its address.",
+    "proxy_refused": "The hospital's proxy does not let this through (it said {detail}): ask IT to allow port {port}.",
+    "proxy_login": "The hospital's proxy wants a name and a password: ask IT what to write into HTTPS_PROXY.",
     "gateway": "The machine in front of it says that it is down: if this lasts, ask who runs the router.",
 }
 # These need a person: the same request would fail in the same way for ever. Bad lines cause the others too.

@@ -6,22 +6,28 @@ Time-outs: 10 s to connect; then whatever moves bytes may go on for as long as 1
 directions, so a 64 kbit/s line works and a half-open one is given up.
 """
 
+import re
 import socket
 import ssl
 import time
 from collections.abc import Iterator, Mapping
 from http.client import HTTPException, IncompleteRead
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
+from urllib.parse import unquote
+from urllib.request import getproxies, proxy_bypass
 
 import urllib3
 from urllib3.connection import HTTPConnection
 from urllib3.exceptions import (
     ConnectTimeoutError,
     HTTPError,
+    LocationParseError,
     NameResolutionError,
     NewConnectionError,
     ProtocolError,
+    ProxyError,
+    ProxySchemeUnknown,
     ReadTimeoutError,
     SSLError,
 )
@@ -164,9 +170,26 @@ def _pool(address: Address, ca_file: Path | str | None, size: int) -> urllib3.HT
         options.append((socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT))
     if address.scheme == "http":
         return urllib3.HTTPConnectionPool(address.host, address.port, maxsize=size, socket_options=options)
-    return urllib3.HTTPSConnectionPool(
-        address.host, address.port, maxsize=size, socket_options=options, ssl_context=_trust(ca_file)
-    )
+    manager = _manager(address, maxsize=size, socket_options=options, ssl_context=_trust(ca_file))
+    return manager.connection_from_host(address.host, address.port, "https")
+
+
+def _manager(address: Address, **options: Any) -> urllib3.PoolManager:
+    """The straight way, or the hospital's proxy as HTTPS_PROXY and NO_PROXY name it. It passes on what it cannot read:
+    TLS reaches from here to the Routing Server.
+    """
+    proxy = getproxies().get("https")
+    if not proxy or proxy_bypass(f"{address.host}:{address.port}"):
+        return urllib3.PoolManager(**options)
+    try:
+        told = urllib3.util.parse_url(proxy if "://" in proxy else f"http://{proxy}")
+        head = urllib3.make_headers(proxy_basic_auth=unquote(told.auth)) if told.auth else None
+        return urllib3.ProxyManager(told._replace(auth=None).url, proxy_headers=head, **options)
+    except (LocationParseError, ProxySchemeUnknown) as error:
+        raise BrokenError(
+            "proxy_address",
+            "HTTPS_PROXY does not hold the address of a proxy, such as http://proxy.hospital.org:3128. Ask IT for it.",
+        ) from error
 
 
 def _trust(ca_file: Path | str | None) -> ssl.SSLContext:
@@ -193,6 +216,8 @@ def _slices(body: bytes) -> Iterator[bytes]:
 
 def _diagnose(error: BaseException) -> tuple[str, str]:
     """Which of the ways in `problems` this is, and a detail for the person."""
+    if isinstance(error, ProxyError):
+        return _of_the_proxy(error.original_error)
     if isinstance(error, NameResolutionError):
         return "dns", ""
     if isinstance(error, NewConnectionError):
@@ -213,3 +238,11 @@ def _diagnose(error: BaseException) -> tuple[str, str]:
     if isinstance(inner, HTTPException) and not isinstance(inner, ConnectionError):
         return ("cut" if isinstance(inner, IncompleteRead) else "not_http"), ""
     return "cut", ""
+
+
+def _of_the_proxy(error: BaseException) -> tuple[str, str]:
+    """A proxy that is not there, or one that is and does not open the way: it answers CONNECT with its own status."""
+    refusal = re.search(r"Tunnel connection failed: (\d{3})", str(error))
+    if refusal is None:
+        return "proxy_silent", ""
+    return ("proxy_login" if refusal[1] == "407" else "proxy_refused"), refusal[1]

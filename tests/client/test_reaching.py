@@ -5,6 +5,8 @@ import socket
 import ssl
 import threading
 import time
+from base64 import b64encode
+from contextlib import contextmanager, suppress
 
 import pytest
 from cryptography import x509
@@ -514,3 +516,80 @@ def test_a_ca_file_that_holds_no_certificate_is_this_machines_trouble(tmp_path):
 def test_a_plain_server_behind_https_is_told():
     with playing(says(200, {"uid": "x"})) as play:
         failure(f"https://127.0.0.1:{play.port}", "tls")
+
+
+# A hospital's proxy
+
+
+@contextmanager
+def proxy(answer: bytes = b"HTTP/1.1 200 OK\r\n\r\n"):
+    """A forward proxy: it opens the way it is asked for, or says no. Yields its port and what it read."""
+    asked: list[bytes] = []
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def carry(source, target):
+        with suppress(OSError):
+            while piece := source.recv(65536):
+                target.sendall(piece)
+        with suppress(OSError):
+            target.shutdown(socket.SHUT_WR)
+
+    def serve():
+        with suppress(OSError):
+            while True:
+                client, _ = listener.accept()
+                asked.append(client.recv(65536))
+                client.sendall(answer)
+                if b" 200 " not in answer:
+                    client.close()
+                    continue
+                port = int(asked[-1].split()[1].rsplit(b":", 1)[1])
+                far = socket.create_connection(("127.0.0.1", port))
+                for pair in ((client, far), (far, client)):
+                    threading.Thread(target=carry, args=pair, daemon=True).start()
+
+    threading.Thread(target=serve, daemon=True).start()
+    try:
+        yield listener.getsockname()[1], asked
+    finally:
+        listener.close()
+
+
+def test_the_hospitals_proxy_is_used_and_reads_nothing(protected, tmp_path, monkeypatch):
+    pem = certificate(tmp_path)
+    with proxy() as (port, asked):
+        monkeypatch.setenv("HTTPS_PROXY", f"http://nora:a%20word@127.0.0.1:{port}")
+        monkeypatch.setenv("NO_PROXY", "elsewhere.org")
+        assert router(protected(pem), ca_file=pem).me() == {"uid": "x"}
+    told = asked[0].decode()
+    assert told.startswith("CONNECT localhost:") and len(asked) == 1
+    assert f"proxy-authorization: basic {b64encode(b'nora:a word').decode()}".lower() in told.lower()
+    assert "/me/" not in told
+
+
+def test_what_is_excepted_goes_straight(protected, tmp_path, monkeypatch):
+    pem = certificate(tmp_path)
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{closed_port()}")
+    monkeypatch.setenv("NO_PROXY", "localhost")
+    assert router(protected(pem), ca_file=pem).me() == {"uid": "x"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "words"),
+    [
+        (b"HTTP/1.1 403 Forbidden\r\n\r\n", "proxy_refused", "it said 403"),
+        (b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "proxy_login", "name and a password"),
+    ],
+)
+def test_a_proxy_that_says_no_is_named(monkeypatch, answer, code, words):
+    with proxy(answer) as (port, _):
+        monkeypatch.setenv("HTTPS_PROXY", f"127.0.0.1:{port}")
+        assert words in failure("https://router.example.org", code)
+
+
+def test_a_proxy_that_is_not_there_and_one_that_is_no_address(monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{closed_port()}")
+    assert "ask IT for its address" in failure("https://router.example.org", "proxy_silent")
+    monkeypatch.setenv("HTTPS_PROXY", "socks5://127.0.0.1:1")
+    with pytest.raises(BrokenError, match="does not hold the address of a proxy"):
+        router("https://router.example.org")
