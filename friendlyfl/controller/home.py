@@ -5,7 +5,7 @@ No Django and no cryptography here. Everything durable on this site is below `Ho
     controller.sqlite3   records          keys/        private keys, 0600
     secret_key           Django's, 0600   blobs/       large contents and sealed bytes, by SHA-256
     quarantine/          half-read post   work/        the runner's folders, one a run
-    logs/                this site's own log
+    logs/                this site's own log    tables/      tables given at the portal, 0600
 """
 
 import contextlib
@@ -22,7 +22,8 @@ from pathlib import Path
 
 from friendlyfl.core.errors import BrokenError, ConflictError
 
-FOLDERS = ("keys", "blobs", "quarantine", "work", "logs")
+FOLDERS = ("keys", "blobs", "quarantine", "work", "logs", "tables")
+LATER = ("tables",)  # folders that a home of an earlier version does not have
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,9 @@ class Home:
                 f"Make one with: friendlyfl controller init --home {self.folder}",
                 who="you",
             )
+        for name in LATER:
+            with contextlib.suppress(OSError):  # said below
+                self.sub(name).mkdir(mode=0o700, exist_ok=True)
         for path in (self.folder, *(self.sub(name) for name in FOLDERS)):
             if not path.is_dir():
                 raise BrokenError("home_damaged", f"The folder {path} is missing. Restore it from a back-up.")

@@ -4,6 +4,7 @@ The findings hold rows and values; they are for this hospital's own people. Only
 """
 
 import secrets
+from collections.abc import Callable
 from typing import Any
 
 from friendlyfl.controller import here, plans
@@ -27,11 +28,12 @@ def opening(project: Project, plan: plans.Content, *, with_data: bool) -> dict[s
         "seed": plan.sha256,
         "policy": policy.rules,
         "limits": policy.limits,
-        "dataset": _dataset(project) if with_data else None,
+        "dataset": described(project) if with_data else None,
     }
 
 
-def _dataset(project: Project) -> dict[str, Any] | None:
+def described(project: Project) -> dict[str, Any] | None:
+    """The dataset that serves a project here, as a child reads it: where it lies, what was corrected, the mapping."""
     if project.dataset is None:
         return None
     mapping = project.mappings.order_by("version").last()
@@ -40,14 +42,17 @@ def _dataset(project: Project) -> dict[str, Any] | None:
             project.dataset.path
         ),  # the child has no environment of ours; a password goes to it only
         "missing": project.dataset.missing,
+        "corrections": project.dataset.corrections,
         "mapping": mapping.mapping if mapping else None,
     }
 
 
-def check(project: Project, plan: plans.Content) -> list[dict[str, Any]]:
+def check(
+    project: Project, plan: plans.Content, cancelled: Callable[[], bool] = lambda: False
+) -> list[dict[str, Any]]:
     """What stands in the way of the plan here: [{step, code, sentence}], empty when all is well.
 
-    Raises ConflictError `no_dataset` before a dataset is chosen.
+    Raises ConflictError `no_dataset` before a dataset is chosen, runner.parent.Cancelled when `cancelled` says so.
     """
     if project.dataset is None:
         raise ConflictError(
@@ -59,7 +64,7 @@ def check(project: Project, plan: plans.Content) -> list[dict[str, Any]]:
         here.home().sub("work") / f"check-{secrets.token_hex(4)}", opening(project, plan, with_data=True)
     )
     try:
-        answer = runner.open(cancelled=lambda: False, seconds=CHECK_SECONDS)
+        answer = runner.open(cancelled=cancelled, seconds=CHECK_SECONDS)
     finally:
         runner.close()
     if "trouble" in answer:

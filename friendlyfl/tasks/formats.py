@@ -30,13 +30,15 @@ ROWS = 65_536
 KINDS = "a CSV, Parquet (.parquet), Excel (.xlsx), SPSS (.sav) or Stata (.dta) file, or a database's address"
 Codes = Collection[str] | Mapping[str, Collection[str]]
 Progress = Callable[[float], None]
+NOTHING_SAID: Mapping[str, str] = {}
 
 
-def names(where: str | Path) -> tuple[str, ...]:
-    """The columns of a dataset that can be used."""
+def names(where: str | Path, *, csv: Mapping[str, str] = NOTHING_SAID) -> tuple[str, ...]:
+    """The columns of a dataset that can be used. `csv` is as of `read`."""
     place = Place.of(where)
     if place.kind == "csv":
-        return sniff(place.file).names
+        said = {name: value for name, value in csv.items() if name != "decimal"}
+        return sniff(place.file, **said).names
     if place.kind == "excel":
         from friendlyfl.tasks.readers.excel import sheet_names
 
@@ -51,12 +53,14 @@ def read(
     columns: Sequence[str] | None = None,
     missing: Codes = (),
     types: Mapping[str, str] | None = None,
+    csv: Mapping[str, str] = NOTHING_SAID,
     progress: Progress | None = None,
 ) -> Source:
-    """The whole table. `missing` and `types` are as of `read_csv`; `progress` is told the fraction done."""
+    """The whole table. `missing` and `types` are as of `read_csv`, and so is what `csv` says of a text file: encoding,
+    separator, decimal. `progress` is told the fraction done."""
     place = Place.of(where)
     if place.kind == "csv":
-        return read_csv(place.file, columns=columns, missing=missing, types=types, progress=progress)
+        return read_csv(place.file, columns=columns, missing=missing, types=types, progress=progress, **csv)
     if place.path:
         opened(place.path)
     before = stamp(where)
@@ -81,17 +85,18 @@ def batches(
     columns: Sequence[str] | None = None,
     missing: Codes = (),
     types: Mapping[str, str] | None = None,
+    csv: Mapping[str, str] = NOTHING_SAID,
     rows: int = ROWS,
 ) -> Iterator[pd.DataFrame]:
     """The table, `rows` rows at a time (the last time fewer), each frame's index going on where the last ended.
 
     Parquet files and databases are read in memory of one batch; other kinds are one batch of the whole. Of `types`,
-    factor and text give words as they are written, integer and number the codes under an SPSS column's labels.
+    factor and text give words as they are written, integer and number the codes under an SPSS column's labels, and in
+    a CSV or Excel file everything counts as a person said it.
     """
     place = Place.of(where)
     if place.kind in ("csv", "excel"):
-        words = {name: kind for name, kind in (types or {}).items() if kind in ("factor", "text")}
-        source = read(where, columns=columns, missing=missing, types=words)
+        source = read(where, columns=columns, missing=missing, types=types, csv=csv)
         yield (
             source.frame.set_index(pd.RangeIndex(source.rows))
             if len(source.columns)

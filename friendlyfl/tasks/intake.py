@@ -7,17 +7,19 @@ guessed anew in a round. Reading is `formats`' business, the hospital's own name
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from friendlyfl.core.errors import UsageError
 from friendlyfl.tasks import formats
 from friendlyfl.tasks.column_files import Array, ColumnFiles
+from friendlyfl.tasks.corrections import Corrections
+from friendlyfl.tasks.description import Fit
 from friendlyfl.tasks.dictionary import Dictionary
 from friendlyfl.tasks.mapping import COMPARISONS, ColumnMap, Mapping, identity_mapping, values_of
-from friendlyfl.tasks.values import counting_from
+from friendlyfl.tasks.values import counting_from, missing_column
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,41 +27,79 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Intake:
-    """A dataset and how its columns become the dictionary's; without a mapping, columns are matched by name."""
+    """A dataset and how its columns become the dictionary's; without a mapping, columns are matched by name.
+
+    What a person corrected of a column's type counts where the dictionary does not ask for the words as written.
+    """
 
     where: str
     missing: Collection[str]
     mapping: Mapping | None
     dictionary: Dictionary
+    corrections: Corrections = field(default_factory=Corrections)
 
     def columns(self, names: Collection[str], folder: Path) -> ColumnFiles:
         """Those of the named columns that the hospital has, as files in a folder, which is made.
 
         Raises DataError with rows and values, for the hospital's own people.
         """
+        wanted, own = self._wanted()
+        chosen = tuple(name for name in self.dictionary if name in names and name in wanted.columns)
+        read = self._read(wanted, own, chosen)
+        folder.mkdir(mode=0o700, parents=True)
+        made = ColumnFiles.write(folder, self._parts(read, chosen), self.dictionary, chosen)
+        _same_as_before(folder, len(made))
+        return made
+
+    def fit(self, progress: Callable[[float], None]) -> dict[str, Any]:
+        """How each column of the dictionary that is mapped here fits, and how many rows there are: with sentences for
+        the hospital's own people."""
+        wanted, own = self._wanted()
+        there = tuple(
+            name
+            for name in self.dictionary
+            if name in wanted.columns and not set(wanted.columns[name].sources) - set(own)
+        )
+        fit, rows = Fit(self.dictionary, there), 0
+        for frame in self._read(wanted, own, there):
+            with counting_from(rows):
+                fit.add(frame, self._mapping_of(frame))
+            rows += len(frame)
+            progress(0.9)
+        for name in wanted.columns:
+            if name in self.dictionary and name not in there:
+                away = next(source for source in wanted.columns[name].sources if source not in own)
+                fit.found[name] = {
+                    "n": 0,
+                    "missing": rows,
+                    "problem": missing_column(away, list(own)).message,
+                }
+        return {"columns": fit.found, "rows": rows}
+
+    def _wanted(self) -> tuple[Mapping, tuple[str, ...]]:
         import pandas as pd
 
-        own = formats.names(self.where)
-        wanted = self._mapping_of(pd.DataFrame(columns=list(own)))
-        chosen = tuple(name for name in self.dictionary if name in names and name in wanted.columns)
+        own = formats.names(self.where, csv=self.corrections.csv)
+        return self._mapping_of(pd.DataFrame(columns=list(own))), own
+
+    def _read(self, wanted: Mapping, own: tuple[str, ...], chosen: tuple[str, ...]) -> Iterator[pd.DataFrame]:
         sources = {source for name in chosen for source in wanted.columns[name].sources}
+        said = {
+            name: kind for name, kind in self.corrections.types.items() if name in sources and name in own
+        }
         declared = {
             wanted.columns[name].column: kind
             for name in chosen
             if (kind := _read_as(wanted.columns[name], self.dictionary.spec(name).type))
         }
-        read = formats.batches(
+        asked = formats.types_for(self.where, {name: kind for name, kind in declared.items() if name in own})
+        return formats.batches(
             self.where,
             columns=[name for name in own if name in sources],
-            missing=self.missing,
-            types=formats.types_for(
-                self.where, {name: kind for name, kind in declared.items() if name in own}
-            ),
+            missing=self.corrections.codes(self.missing, own),
+            types={**said, **asked},
+            csv=self.corrections.csv,
         )
-        folder.mkdir(mode=0o700, parents=True)
-        made = ColumnFiles.write(folder, self._parts(read, chosen), self.dictionary, chosen)
-        _same_as_before(folder, len(made))
-        return made
 
     def _mapping_of(self, frame: pd.DataFrame) -> Mapping:
         return self.mapping or identity_mapping(self.dictionary, frame)

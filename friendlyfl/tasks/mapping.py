@@ -20,6 +20,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from friendlyfl.core.errors import UsageError
+from friendlyfl.tasks.alike import same_levels, same_names
 from friendlyfl.tasks.dictionary import ColumnSpec, Dictionary, level_text
 from friendlyfl.tasks.source import Source
 from friendlyfl.tasks.values import (
@@ -181,30 +182,19 @@ def identity_mapping(dictionary: Dictionary, source: Source | pd.DataFrame) -> M
     """
     frame = source.frame if isinstance(source, Source) else source
     names = [str(name) for name in frame.columns]
-    alike: dict[str, list[str]] = {}
-    for name in names:
-        alike.setdefault(_bare(name), []).append(name)
-    columns = {}
-    for name, spec in dictionary.items():
-        close = [name] if name in names else alike.get(_bare(name), [])
-        if len(close) == 1:
-            columns[name] = ColumnMap(close[0], recode=_alike_levels(spec, frame[close[0]]))
-    return Mapping(columns)
-
-
-def _bare(name: str) -> str:
-    return "".join(letter for letter in name.casefold() if letter not in " ._-")
+    return Mapping(
+        {
+            name: ColumnMap(own, recode=_alike_levels(dictionary[name], frame[own]))
+            for name, own in same_names(dictionary, names).items()
+        }
+    )
 
 
 def _alike_levels(spec: ColumnSpec, series: pd.Series[Any]) -> dict[str, str | None]:
     if spec.type != "factor":
         return {}
-    alike: dict[str, list[str]] = {}
-    for level in spec.levels:
-        alike.setdefault(level.casefold(), []).append(level)
     written = [level_text(value) for value in distinct(series)[1] if not pd.isna(value)]
-    pairs = {value: alike.get(value.casefold(), []) for value in written if value not in spec.levels}
-    return {value: close[0] for value, close in pairs.items() if len(close) == 1}
+    return dict(same_levels(spec.levels, written))
 
 
 def apply(

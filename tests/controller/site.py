@@ -17,7 +17,7 @@ from pathlib import Path
 from friendlyfl.controller.home import Home
 
 NAME = "St Mary's"
-KEPT = ("blobs", "quarantine", "work")
+KEPT = ("blobs", "quarantine", "work", "tables")
 
 
 @functools.cache
@@ -68,11 +68,12 @@ def first_day() -> Iterator[Home]:
 def _restore(home: Home) -> None:
     from django.db import connection
 
-    from friendlyfl.controller import here, line, members, runs
+    from friendlyfl.controller import here, line, members, readings, runs
     from friendlyfl.controller.agent import beat
     from friendlyfl.controller.portal import tries
     from friendlyfl.core import faults
 
+    readings.settle()
     connection.close()
     first = sqlite3.connect(home.folder.parent / "first-day.sqlite3")
     now = sqlite3.connect(home.database, timeout=20)

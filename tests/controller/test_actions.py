@@ -65,6 +65,23 @@ VERBS: dict[str, tuple[str, Act]] = {
     "remove_dataset": ("researcher", lambda who, ours: actions.remove_dataset(who, dataset(ours))),
     "use_dataset": ("researcher", lambda who, ours: actions.use_dataset(who, ours.project, dataset(ours))),
     "map_columns": ("researcher", lambda who, ours: actions.map_columns(who, ours.project, {})),
+    "map_column": ("researcher", lambda who, ours: actions.map_column(who, ours.project, "age", None)),
+    "give_dataset": (
+        "researcher",
+        lambda who, ours: actions.give_dataset(who, "more", where=dataset(ours).path),
+    ),
+    "describe_dataset": ("researcher", lambda who, ours: actions.describe_dataset(who, dataset(ours))),
+    "save_dataset": ("researcher", lambda who, ours: actions.save_dataset(who, dataset(ours))),
+    "check_columns": ("researcher", lambda who, ours: actions.check_columns(who, ours.project)),
+    "set_column": (
+        "researcher",
+        lambda who, ours: actions.set_column(who, ours.project, "sex", {"type": "text"}),
+    ),
+    "remove_column": ("researcher", lambda who, ours: actions.remove_column(who, ours.project, "sex")),
+    "take_columns": (
+        "researcher",
+        lambda who, ours: actions.take_columns(who, ours.project, dataset(ours), ["age"]),
+    ),
     "create_project": ("researcher", lambda who, ours: actions.create_project(who, "Another")),
     "invite_site": ("researcher", lambda who, ours: actions.invite_site(who, ours.project, "Hilltop")),
     "withdraw_invitation": (

@@ -121,5 +121,5 @@ def test_a_password_from_the_environment_reaches_the_child_only(consortium, monk
     choose_dataset(project)
     Dataset.objects.filter(pk=project.dataset.pk).update(path=where)
     project.refresh_from_db()
-    assert preflight._dataset(project)["path"] == HIDDEN
+    assert preflight.described(project)["path"] == HIDDEN
     assert Dataset.objects.get(pk=project.dataset.pk).path == where

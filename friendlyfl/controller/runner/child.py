@@ -3,8 +3,11 @@ and before it, while a local job takes long, lines that tell the share that is d
 
     open     read the dataset, map it onto the dictionary, check every step; keep the table
     local    a State file in, an Update file out          (a seat)
+    trial    what the first rounds would be                (for the request page; see trial)
     begin    the first State of a step, to a file         (the coordinator)
     combine  a State and the Updates in, the next State or the Result out
+    describe a table as it is read and guessed                (no run; see looking)
+    fit      how a table fits a dictionary, column by column
 
 Nothing of an exception is meant to travel: an answer holds a code of core.troubles and, for this hospital's own log,
 the sentence and traceback. What a task prints goes to standard error, which the parent keeps as the run's local log.
@@ -87,11 +90,9 @@ class Seat:
         return {"problems": problems, "rows": len(self.columns)}
 
     def _intake(self, dataset: dict[str, Any]) -> Any:
-        from friendlyfl.tasks.intake import Intake
-        from friendlyfl.tasks.mapping import Mapping
+        from friendlyfl.controller.runner.looking import intake
 
-        mapping = None if dataset["mapping"] is None else Mapping.from_json(dataset["mapping"])
-        return Intake(dataset["path"], dataset["missing"], mapping, self.dictionary)
+        return intake(dataset, self.dictionary)
 
     def _names(self) -> set[str]:
         """The columns that the steps read and that inclusion criteria ask for. What stands in the way of a step is
@@ -146,6 +147,18 @@ class Seat:
             "rules": ", ".join(f"{name} {value}" for name, value in _rules(self.policy)),
             "what": f"{task.title}: totals over {_whose(task)} ({_names(update)})",
         }
+
+    def trial(self, request: dict[str, Any]) -> Answer:
+        """What the first round of these steps would be, for this hospital's own people."""
+        from friendlyfl.controller.runner import trial
+
+        found = []
+        for seq in request["steps"]:
+            facts = trial.facts(self._task(seq), self.columns, self.policy)
+            error = facts["problem"]
+            problem = error and {"code": code_of(error), "sentence": error.message}
+            found.append({"seq": seq, **facts, "problem": problem})
+        return {"steps": found}
 
     def begin(self, request: dict[str, Any]) -> Answer:
         from friendlyfl.tasks import engine
@@ -265,6 +278,14 @@ def _limit(limits: dict[str, Any]) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
+def _looking(verb: str, request: dict[str, Any], progress: Callable[[float], None]) -> Answer:
+    from friendlyfl.controller.runner import looking
+
+    _limit(request["limits"])
+    answer: Answer = getattr(looking, verb)(request, progress)
+    return answer
+
+
 def _answer(handler: Callable[[dict[str, Any]], Answer], request: dict[str, Any]) -> Answer:
     try:
         return handler(request)
@@ -295,7 +316,15 @@ def main() -> None:
             say({"progress": done})
 
     seat = Seat(progress)
-    verbs = {"open": seat.open, "local": seat.local, "begin": seat.begin, "combine": seat.combine}
+    verbs = {
+        "open": seat.open,
+        "local": seat.local,
+        "trial": seat.trial,
+        "begin": seat.begin,
+        "combine": seat.combine,
+        "describe": lambda request: _looking("describe", request, progress),
+        "fit": lambda request: _looking("fit", request, progress),
+    }
     for line in sys.stdin:
         request = json.loads(line)
         started = time.monotonic()
