@@ -71,7 +71,7 @@ docs: install ## Write the pages of docs/tasks anew, from the tasks themselves
 	$(BIN)/python -m friendlyfl.cli.task_pages docs/tasks
 
 bench: install ## Run every benchmark; each says its goal and its figure
-	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done
+	@for name in relay rounds statistics; do echo "== $$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 PINS := --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --quiet \
 	--custom-compile-command 'make pins'

@@ -1,6 +1,6 @@
 """How fast the Routing Server passes a message on: post, wake the waiting reader, acknowledge.
 
-    python benchmarks/relay.py [--postgres] [--unsigned] [--cycles 2000] [--pairs 32]
+    python -m benchmarks.relay [--postgres] [--unsigned] [--cycles 2000] [--pairs 32]
 
 One cycle is one message of one pair of hospitals: the reader's long poll waits, the sender posts, the poll answers, and
 the next poll acknowledges. First one pair alone, for the time from posting to waking; then many pairs at once, for
