@@ -62,10 +62,10 @@ def paragraph(result: Result, hospitals: int, *, simulated: bool = False, plan: 
     """The whole paragraph; `plan` is the hash of the plan that the hospitals approved."""
     sentences = [
         *_what(result, hospitals, simulated),
-        *_who(result),
-        *_exact(result),
+        *who(result),
+        *exactness(result),
         *conventions(result),
-        *_privacy(result, hospitals, simulated),
+        *privacy(result, hospitals, simulated),
         *(
             [f"The hospitals approved the plan before the first computation (SHA-256 {plan})."]
             if plan
@@ -94,7 +94,8 @@ def _what(result: Result, hospitals: int, simulated: bool) -> list[str]:
     return [first, f"In {rounds} each hospital computed {kinds}, which {each}."]
 
 
-def _who(result: Result) -> list[str]:
+def who(result: Result) -> list[str]:
+    """Whom the answer describes."""
     n = result.n
     if n.used is None:
         return []
@@ -109,7 +110,8 @@ def _who(result: Result) -> list[str]:
     return said
 
 
-def _exact(result: Result) -> list[str]:
+def exactness(result: Result) -> list[str]:
+    """How close the answer is to one table's."""
     if isinstance(result.exact, Exact):
         of = result.exact.of.upper() if len(result.exact.of) <= 3 else result.exact.of
         bound = f"{result.exact.bound:g}"
@@ -136,23 +138,24 @@ def conventions(result: Result) -> list[str]:
     return said
 
 
-def _privacy(result: Result, hospitals: int, simulated: bool) -> list[str]:
-    privacy, said = result.privacy, []
-    if privacy.secure_sum:
-        least = privacy.smallest_sum_of_sites or hospitals
+def privacy(result: Result, hospitals: int, simulated: bool = False) -> list[str]:
+    """Who could read what, and what is not shown."""
+    kept, said = result.privacy, []
+    if kept.secure_sum:
+        least = kept.smallest_sum_of_sites or hospitals
         said.append(f"Only sums over at least {plural(least, 'hospital')} could be read.")
     elif not simulated:
         said.append("The coordinating hospital received the totals of each hospital, encrypted end to end.")
-    if privacy.rules == "off":
+    if kept.rules == "off":
         said.append("The hospitals’ rules of disclosure were off, as is possible in a simulation only.")
-    elif privacy.rules == "on":
+    elif kept.rules == "on":
         said.append("Each hospital checked every message against its rules of disclosure before sending it.")
     else:
-        said.append(f"Rules of disclosure: {privacy.rules.rstrip('.')}.")
-    if privacy.suppressed:
-        said.append(f"Not shown for privacy: {listed(list(privacy.suppressed))}.")
-    if privacy.refused:
-        said.append(f"Refused by {plural(len(privacy.refused), 'hospital')}.")
+        said.append(f"Rules of disclosure: {kept.rules.rstrip('.')}.")
+    if kept.suppressed:
+        said.append(f"Not shown for privacy: {listed(list(kept.suppressed))}.")
+    if kept.refused:
+        said.append(f"Refused by {plural(len(kept.refused), 'hospital')}.")
     return said
 
 

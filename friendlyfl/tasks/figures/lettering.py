@@ -46,7 +46,7 @@ class Names:
 
     def term(self, name: str) -> str:
         """A model's term: “Sex: male vs female”, “Age × Sex: male”."""
-        parts = self._parts(name)
+        parts = self.parts(name)
         if parts is None:
             return clean(name)
         if len(parts) > 1:
@@ -61,12 +61,12 @@ class Names:
         number = name.removeprefix(SITE)
         return f"{HOSPITAL} {number}" if within else f"{HOSPITAL} {number} vs 1"
 
-    def _parts(self, name: str) -> list[str] | None:
+    def parts(self, name: str) -> list[str] | None:
         """The parts of an interaction; names and levels may hold a colon themselves."""
         if name in self._columns or name in self._levels or self._is_site(name):
             return [name]
         for place, letter in enumerate(name):
-            if letter == ":" and (rest := self._parts(name[place + 1 :])) and self._known(name[:place]):
+            if letter == ":" and (rest := self.parts(name[place + 1 :])) and self._known(name[:place]):
                 return [name[:place], *rest]
         return None
 

@@ -1,0 +1,36 @@
+"""What a table is made of, and how a number of people that is hidden reads in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from friendlyfl.tasks.saying.pieces import Piece, Said
+
+SMALL = Said("fewer than 5 at a hospital")
+SMALL_NOTE = Said(
+    "“Fewer than 5 at a hospital”: such a number never leaves a hospital. "
+    "A larger one that would give it away is hidden in the same words."
+)
+
+
+@dataclass(frozen=True)
+class Heading:
+    words: Piece
+    number: bool = False
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One table. `name` is that of its file; `aside` tells of one that few readers look for."""
+
+    name: str
+    title: Piece
+    headings: Sequence[Heading]
+    rows: Sequence[Sequence[Piece]]
+    under: Sequence[Piece] = field(default_factory=tuple)
+    aside: bool = False
+
+    @property
+    def hides(self) -> bool:
+        return any(cell is SMALL for row in self.rows for cell in row)
