@@ -205,6 +205,12 @@ class Task:
         """The next State, or Done, from the sum over all sites."""
         raise NotImplementedError
 
+    @classmethod
+    def distance(cls, state: State) -> float | None:
+        """How far from its answer the search was in the round before this State, in standard errors; None if the method
+        has no such number. Pages show it while a run goes on."""
+        return None
+
     def stuck(self, state: State) -> str:
         """The sentence when `max_rounds` are used up."""
         return f"No answer after {self.max_rounds} rounds."

@@ -27,6 +27,7 @@ from friendlyfl.tasks.stats.newton import (
     Floats,
     Search,
     Seen,
+    distance,
     inverse_at_limit,
     inverse_of,
     judge,
@@ -204,6 +205,10 @@ class Likelihood(Task):
         sums = {k: v for k, v in total.items() if k not in ("loglik", "score", "info", "overflow")}
         phases = {"null": self._null, "look": self._look, "full": self._full, "limit": self._limit}
         return phases[state["phase"]](state, seen, sums)
+
+    @classmethod
+    def distance(cls, state: State) -> float | None:
+        return distance(state.get("search"))
 
     def stuck(self, state: State) -> str:
         decrement = state["search"]["decrement"] if "search" in state else None

@@ -6,6 +6,8 @@ live here: the basis of the columns (basis), what parameters mean and how rows m
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -48,6 +50,12 @@ class Search:
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Search:
         return cls(**{name: state[name] for name in cls.__dataclass_fields__})
+
+
+def distance(search: Mapping[str, Any] | None) -> float | None:
+    """How far from the answer the last point was, in standard errors, of a search as it stands in a State."""
+    decrement = search.get("decrement") if search else None
+    return None if decrement is None else math.sqrt(max(float(decrement), 0.0))
 
 
 @dataclass(frozen=True)
