@@ -124,6 +124,14 @@ def check_before(task: Task, table: Table, policy: Policy) -> None:
         _check_cells(table.group_counts(column), policy)
 
 
+def groups(task: Task, table: Table) -> list[tuple[str, Integers | Floats]]:
+    """The sizes of all groups that the step's declared columns make, for the hospital's own people."""
+    terms = dict.fromkeys(term for design in _declared_designs(task) for term in design)
+    found: list[tuple[str, Integers | Floats]] = [(term, table.term_cells(term)) for term in terms]
+    found += [(column, _class_counts(table, column)) for column in _declared_classes(task)]
+    return found + [(column, table.group_counts(column)) for column in _declared_groups(task)]
+
+
 def check_after(task: Task, table: Table, counts: Arrays, policy: Policy, number: int) -> Arrays:
     """Check one round's Update; `counts` are its Count arrays, and come back with small cells hidden where allowed.
 

@@ -28,7 +28,7 @@ def process_home() -> Home:
     home = Home(folder / "home")
     home.create()
     before = {name: os.environ.get(name) for name in ("FRIENDLYFL_HOME", "DJANGO_SETTINGS_MODULE")}
-    from friendlyfl.controller import open_home
+    from friendlyfl.controller import chain, open_home, trials
 
     open_home(home.folder)
     for name, value in before.items():
@@ -97,6 +97,8 @@ def _restore(home: Home) -> None:
     ):
         memory.clear()
     members._parsed.cache_clear()
+    trials.trials.clear()
+    chain.checks.clear()
     line._noted.update(at=0.0, trouble="", standing=0.0)
     tries._tries.clear()
     faults._hook = None

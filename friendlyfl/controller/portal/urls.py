@@ -1,6 +1,6 @@
 """Addresses of the portal's pages: each room lists its own."""
 
-from friendlyfl.controller.portal import entry, help, home, rehearsal
+from friendlyfl.controller.portal import entry, help, home, ledger, rehearsal, requests
 
 app_name = "portal"
 urlpatterns = [
@@ -8,4 +8,6 @@ urlpatterns = [
     *home.urlpatterns,
     *help.urlpatterns,
     *rehearsal.urlpatterns,
+    *requests.urlpatterns,
+    *ledger.urlpatterns,
 ]

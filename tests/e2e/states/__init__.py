@@ -16,7 +16,13 @@ def nothing() -> None:
     """The first day."""
 
 
-NO_PAGES = {"logout", "rehearsal_progress"}  # addresses that answer with another page, a file, or a part of a page
+NO_PAGES = {
+    "logout",
+    "rehearsal_progress",
+    "ledger_csv",
+    "ledger_json",
+    "request_check",
+}  # addresses that answer with another page, a file, or a part of a page
 
 
 @dataclass(frozen=True)
