@@ -28,7 +28,7 @@ def process_home() -> Home:
     home = Home(folder / "home")
     home.create()
     before = {name: os.environ.get(name) for name in ("FRIENDLYFL_HOME", "DJANGO_SETTINGS_MODULE")}
-    from friendlyfl.controller import chain, open_home, trials
+    from friendlyfl.controller import open_home
 
     open_home(home.folder)
     for name, value in before.items():
@@ -68,7 +68,7 @@ def first_day() -> Iterator[Home]:
 def _restore(home: Home) -> None:
     from django.db import connection
 
-    from friendlyfl.controller import here, line, members, readings, runs
+    from friendlyfl.controller import chain, here, line, members, readings, runs, trials
     from friendlyfl.controller.agent import beat
     from friendlyfl.controller.portal import tries
     from friendlyfl.core import faults
