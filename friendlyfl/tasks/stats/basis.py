@@ -163,11 +163,19 @@ class View:
         if self._design is None:
             self._design = self._read.get(self._rows.start)
         if self._design is None:
-            self._design = (self.table.design(terms)[self._rows] - self._basis.centre) @ self._basis.matrix
-            self._design.setflags(write=False)
+            centred = self.table.design(terms)[self._rows] - self._basis.centre
+            place = self._place() if self.table.lasts else None
+            self._design = np.matmul(centred, self._basis.matrix, out=place)
             if self.table.lasts:
                 self._read[self._rows.start] = self._design
         return self._design
+
+    def _place(self) -> Floats:
+        """Where this block's design goes: all blocks have one array, which costs fewer page faults than many."""
+        if "design" not in self._read:
+            self._read["design"] = np.empty((len(self.table), self._basis.matrix.shape[1]))
+        whole: Floats = self._read["design"]
+        return whole[self._rows]
 
     def yes(self, column: str) -> Floats:
         return np.asarray(self._once(self.table.yes, column))
