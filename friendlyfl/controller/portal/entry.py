@@ -7,9 +7,11 @@ from django.contrib.auth.views import LoginView, LogoutView
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import path
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods
 
 from friendlyfl.controller import actions, here
+from friendlyfl.controller.portal import language
 from friendlyfl.controller.portal.forms import FirstPerson, SignIn
 from friendlyfl.controller.portal.tries import forget, slow_down
 from friendlyfl.core.errors import FriendlyError
@@ -35,7 +37,8 @@ class LogIn(LoginView):
         return self.render_to_response(self.get_context_data(form=form), status=400)
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        return super().get_context_data(**kwargs, nobody=bool(here.identity().first_code))
+        nobody = bool(here.identity().first_code)
+        return super().get_context_data(**kwargs, nobody=nobody, languages=language.choices())
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -58,16 +61,20 @@ def first(request: HttpRequest) -> HttpResponse:
             form.add_error(_field_of(error.code), error.message)
         else:
             login(request, person)
-            return redirect("portal:home")
+            return redirect("portal:home" if here.identity().name else "portal:setup")
     return render(request, "portal/first.html", {"form": form}, status=400)
 
 
 def _wait(seconds: int) -> str:
     minutes = -(-seconds // 60)
-    return (
-        f"There were too many tries. Wait {minutes} minute{'s' if minutes > 1 else ''}, then try again. "
-        "If you have forgotten your password, ask a site-admin of this hospital."
+    said = ngettext(
+        "There were too many tries. Wait %(minutes)d minute, then try again. "
+        "If you have forgotten your password, ask a site-admin of this hospital.",
+        "There were too many tries. Wait %(minutes)d minutes, then try again. "
+        "If you have forgotten your password, ask a site-admin of this hospital.",
+        minutes,
     )
+    return said % {"minutes": minutes}
 
 
 def _field_of(code: str) -> str:

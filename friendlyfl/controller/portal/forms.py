@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 from django.contrib.auth.forms import AuthenticationForm
+from django.utils.translation import gettext_lazy as _
 
 
 class Plain(forms.Form):
@@ -22,42 +23,42 @@ class Plain(forms.Form):
 
 class SignIn(Plain, AuthenticationForm):
     error_messages = {
-        "invalid_login": "The user name or the password is wrong. Check both and try again.",
-        "inactive": "This account was switched off. Ask a site-admin of this hospital.",
+        "invalid_login": _("The user name or the password is wrong. Check both and try again."),
+        "inactive": _("This account was switched off. Ask a site-admin of this hospital."),
     }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["username"].label = "User name"
-        self.fields["username"].error_messages["required"] = "Enter your user name."
-        self.fields["password"].error_messages["required"] = "Enter your password."
+        self.fields["username"].label = _("User name")
+        self.fields["username"].error_messages["required"] = _("Enter your user name.")
+        self.fields["password"].error_messages["required"] = _("Enter your password.")
         for field in self.fields.values():
             field.widget.attrs.pop("autofocus", None)
 
 
 class FirstPerson(Plain):
     code = forms.CharField(
-        label="One-time code",
-        help_text="Three groups of five, as it was printed when this site was made.",
-        error_messages={"required": "Enter the one-time code."},
+        label=_("One-time code"),
+        help_text=_("Three groups of five, as it was printed when this site was made."),
+        error_messages={"required": _("Enter the one-time code.")},
         max_length=40,
         widget=forms.TextInput(
             attrs={"autocomplete": "one-time-code", "autocapitalize": "characters", "spellcheck": "false"}
         ),
     )
     name = forms.CharField(
-        label="User name",
-        help_text="You will sign in with it, and every act of yours here is noted under it.",
-        error_messages={"required": "Choose a user name."},
+        label=_("User name"),
+        help_text=_("You will sign in with it, and every act of yours here is noted under it."),
+        error_messages={"required": _("Choose a user name.")},
         max_length=150,
         widget=forms.TextInput(
             attrs={"autocomplete": "username", "autocapitalize": "none", "spellcheck": "false"}
         ),
     )
     password = forms.CharField(
-        label="Password",
-        help_text="At least 12 characters. A few words in a row are easy to remember.",
-        error_messages={"required": "Choose a password."},
+        label=_("Password"),
+        help_text=_("At least 12 characters. A few words in a row are easy to remember."),
+        error_messages={"required": _("Choose a password.")},
         strip=False,
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
     )

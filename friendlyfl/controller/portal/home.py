@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from friendlyfl.controller.models import Departure, Person
-from friendlyfl.controller.portal import notices, overview
+from friendlyfl.controller.portal import notices, overview, setup
 from friendlyfl.controller.portal.page import page
 
 A_PAGE = 25
@@ -22,6 +22,7 @@ def home(request: HttpRequest) -> HttpResponse:
     """What runs, what left this hospital, what a person has to do. Nothing can be changed here."""
     runs = overview.runs()
     context = {
+        "to_do": setup.open_tasks(),
         "needs": notices.waiting(),
         "runs": runs,
         "live": sum(run.live for run in runs),

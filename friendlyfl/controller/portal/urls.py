@@ -1,6 +1,17 @@
 """Addresses of the portal's pages: each room lists its own."""
 
-from friendlyfl.controller.portal import entry, help, home, ledger, rehearsal, requests
+from friendlyfl.controller.portal import (
+    entry,
+    help,
+    home,
+    language,
+    ledger,
+    people,
+    rehearsal,
+    requests,
+    settings,
+    setup,
+)
 
 app_name = "portal"
 urlpatterns = [
@@ -10,4 +21,8 @@ urlpatterns = [
     *rehearsal.urlpatterns,
     *requests.urlpatterns,
     *ledger.urlpatterns,
+    *language.urlpatterns,
+    *setup.urlpatterns,
+    *settings.urlpatterns,
+    *people.urlpatterns,
 ]

@@ -21,7 +21,7 @@ NO_PAGES = {
     "rehearsal_progress",
     "ledger_csv",
     "ledger_json",
-    "request_check",
+    "request_check", "language",
 }  # addresses that answer with another page, a file, or a part of a page
 
 
