@@ -27,6 +27,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "friendlyfl.controller.portal.headers.StrictHeaders",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "friendlyfl.controller.portal.attended.Attended",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -78,7 +79,6 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "portal:login"
 LOGIN_REDIRECT_URL = "portal:home"
 SESSION_COOKIE_AGE = 30 * 60
-SESSION_SAVE_EVERY_REQUEST = True
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PORTAL_TLS
 SESSION_COOKIE_NAME = f"friendlyfl_{os.environ.get('FRIENDLYFL_PORTAL_PORT', 'portal')}"

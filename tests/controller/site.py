@@ -70,7 +70,7 @@ def _restore(home: Home) -> None:
 
     from friendlyfl.controller import chain, here, line, members, readings, runs, trials
     from friendlyfl.controller.agent import beat
-    from friendlyfl.controller.portal import tries
+    from friendlyfl.controller.portal import tries, watch
     from friendlyfl.core import faults
 
     readings.settle()
@@ -94,6 +94,7 @@ def _restore(home: Home) -> None:
         line._standings,
         line._routers,
         beat._reported,
+        watch._stories,
     ):
         memory.clear()
     members._parsed.cache_clear()

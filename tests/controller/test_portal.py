@@ -98,7 +98,7 @@ def test_nobody_acts_beyond_the_own_role(client, study, role, pattern, address):
     assert records() == before
 
 
-@pytest.mark.parametrize("path", ["/nowhere/", "/runs/1/", "/admin/", "/static/", "/static/../settings.py"])
+@pytest.mark.parametrize("path", ["/nowhere/", "/run/1/", "/admin/", "/static/", "/static/../settings.py"])
 def test_what_is_not_there_is_not_there(client, person, path):
     for signed_in in (False, True):
         if signed_in:

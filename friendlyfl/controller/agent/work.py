@@ -10,11 +10,12 @@ import time
 from typing import Any
 
 from django.db import connection, transaction
+from django.utils import timezone
 
 from friendlyfl.controller import commands, contents, here, members, preflight, rows, runs
 from friendlyfl.controller.agent.bell import Bell
 from friendlyfl.controller.ledger import Leaving
-from friendlyfl.controller.models import Job, Run
+from friendlyfl.controller.models import Job, Run, SiteProgress
 from friendlyfl.controller.post import send_values
 from friendlyfl.controller.runner.parent import Cancelled, Runner
 from friendlyfl.core import run as core_run
@@ -127,6 +128,12 @@ class _Watch:
                 round_=self.job.round,
                 leaving=Leaving(f"Progress: {self.done:.0%} of this hospital's part of the round is done"),
             )
+            if (
+                not run.project.coordinates
+            ):  # a coordinator's own row is written when its post to itself is taken
+                place = {"step": self.job.step, "round": self.job.round}
+                told = {**place, "fraction": self.done, "heard_at": timezone.now()}
+                SiteProgress.objects.update_or_create(run=run, site=here.site(), defaults=told)
         self.bell.ring()
 
 

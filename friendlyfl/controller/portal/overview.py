@@ -38,10 +38,11 @@ class Shown:
 def runs() -> list[Shown]:
     """The newest runs. What is shown are the copies that every event leaves on its run, so no journal is read."""
     rows = Run.objects.select_related("project", "plan").exclude(state="").order_by("-pk")[:SHOWN_RUNS]
-    return [_shown(run) for run in rows]
+    return [shown(run) for run in rows]
 
 
-def _shown(run: Run) -> Shown:
+def shown(run: Run) -> Shown:
+    """How a run reads in a list."""
     tag, word = TAGS[run.state][0], str(TAGS[run.state][1])
     if run.state == core_run.STANDBY and not run.project.coordinates:
         word = "Waiting for this hospital"

@@ -113,7 +113,9 @@ def form_of(request: HttpRequest, kind: type[Form], **given: Any) -> Form:
 
 
 def _to_login(request: HttpRequest, keeps: bool) -> HttpResponse:
-    """Ask who it is, and keep what was typed for after."""
+    """Ask who it is, and keep what was typed for after. A page that asks on by itself is told to load anew."""
+    if "HX-Request" in request.headers:
+        return HttpResponse(status=204, headers={"HX-Refresh": "true"})
     if keeps and request.method == "POST":
         answers = request.POST.copy()
         for name in list(answers):

@@ -11,7 +11,7 @@ from django.utils.html import escape
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from friendlyfl.controller.portal.standing import many, short
+from friendlyfl.controller.portal.standing import many, power_of_ten, short
 
 WIDTH, HEIGHT = 640, 220
 LEFT, RIGHT, TOP, BOTTOM = 64, 16, 34, 40
@@ -59,7 +59,7 @@ def _of_distances(points: Sequence[Point], shown: Sequence[Point], title: str) -
     low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
     high = max(high, low + 1)
     every = max(1, -(-(high - low) // 4))
-    ticks = [(power, _power(power)) for power in range(low, high + 1, every)]
+    ticks = [(power, power_of_ten(power)) for power in range(low, high + 1, every)]
     paper = _Paper(_("Distance from the answer, in standard errors"), points, float(low), float(high), ticks)
     before: tuple[float, float] | None = None
     for point, value in zip(shown, values, strict=True):
@@ -70,8 +70,8 @@ def _of_distances(points: Sequence[Point], shown: Sequence[Point], title: str) -
             paper.dot(here)
         before = here
     alt = _(
-        "After round %(round)s the estimates were %(last)s standard errors from the answer, after "
-        "round %(begin)s %(first)s."
+        "The estimates were %(first)s standard errors from the answer after round %(begin)s, "
+        "and %(last)s after round %(round)s."
     )
     words = alt % {
         "round": shown[-1].number,
@@ -101,10 +101,6 @@ def _of_times(shown: Sequence[Point], title: str) -> Chart:
     }
     head = _("%(step)s: how long each round took") % {"step": title}
     return Chart(head, words, paper.svg(head, words), False)
-
-
-def _power(power: int) -> str:
-    return f"{10.0**power:g}" if -4 < power < 4 else f"1e{power}"
 
 
 def _nice(value: float) -> float:

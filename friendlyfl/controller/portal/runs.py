@@ -211,7 +211,11 @@ def _content(seen: Watched, name: str) -> dict[str, Any]:
         return {"words": words}
     if name == "rounds":
         return {"points": seen.points, "drawn": seen.drawn}
-    context: dict[str, Any] = {"lines": told(story, now), "drawn": seen.drawn, "points": len(story.rounds)}
+    context: dict[str, Any] = {
+        "lines": [(line, now.clock(line.at)) for line in told(story, now)],
+        "drawn": seen.drawn,
+        "points": len(story.rounds),
+    }
     if isinstance(story, RunStory):
         context["sites"] = site_rows(story, now)
     if run.state in (core_run.FAILED, core_run.STOPPED):

@@ -15,6 +15,7 @@ from friendlyfl.controller.portal.words import TAGS
 from friendlyfl.core import run as core_run
 from friendlyfl.core.troubles import sentence
 
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 LISTED = 3  # names in a list, before the others are counted
 
 
@@ -67,12 +68,20 @@ def span(seconds: float) -> str:
 
 
 def short(value: float | None) -> str:
-    """A distance as people read it."""
+    """A distance as people read it; very small ones as powers of ten."""
     if value is None:
         return ""
-    if value >= 0.001:
-        return f"{value:.2g}" if value < 100 else f"{value:.0f}"
-    return f"{value:.0e}"
+    if value == 0 or value >= 1e-4:
+        return f"{value:.0f}" if value >= 100 else f"{float(f'{value:.2g}'):.10f}".rstrip("0").rstrip(".")
+    figure, _separator, power = f"{value:.0e}".partition("e")
+    return f"{figure} × {power_of_ten(int(power))}"
+
+
+def power_of_ten(power: int) -> str:
+    """A power of ten: as a number where that is short."""
+    if -4 <= power <= 4:
+        return f"{10.0**power:.{max(-power, 0)}f}"
+    return "10" + str(power).translate(RAISED)
 
 
 def names_of(now: Now, sites: Sequence[str]) -> str:

@@ -208,6 +208,7 @@ def _waiting_for_answers(story: RunStory, now: Now) -> list[Line]:
     computing = [seat.site for seat in run.seats.values() if seat.status == "computing"]
     quiet_after = min(QUIET, run.round_deadline / 3)
     lines, steady = [], []
+    began = story.rounds[-1].began
     silent: dict[str, float] = {}
     for site in computing:
         share, heard = now.told.get(site, (None, 0.0))
@@ -221,16 +222,15 @@ def _waiting_for_answers(story: RunStory, now: Now) -> list[Line]:
                 else _("%(site)s computes, %(share)s%% done")
             )
             lines.append(
-                Line(words % {"site": names_of(now, [site]), "share": round(100 * share)}, last, "now")
+                Line(words % {"site": names_of(now, [site]), "share": round(100 * share)}, began, "now")
             )
         else:
             steady.append(site)
     if len(lines) > NAMED:
         words = _("%(many)s hospitals compute and tell how far they are")
-        lines = [Line(words % {"many": many(len(lines)).capitalize()}, story.rounds[-1].began, "now")]
-    since = story.rounds[-1].began
+        lines = [Line(words % {"many": many(len(lines)).capitalize()}, began, "now")]
     lines += _one_each(
-        steady, now, _("%(site)s computes"), _("%(sites)s compute"), since, {}, _("Computing here")
+        steady, now, _("%(site)s computes"), _("%(sites)s compute"), began, {}, _("Computing here")
     )
     if silent:
         last = max(silent.values())

@@ -9,6 +9,7 @@ from friendlyfl.controller.portal import (
     people,
     rehearsal,
     requests,
+    runs,
     settings,
     setup,
 )
@@ -25,4 +26,5 @@ urlpatterns = [
     *setup.urlpatterns,
     *settings.urlpatterns,
     *people.urlpatterns,
+    *runs.urlpatterns,
 ]

@@ -320,9 +320,9 @@ def searching(consortium: Consortium, *decrements: float | None) -> Run:
 def test_the_chart_shows_how_near_the_answer_is(client, consortium: Consortium):
     run = searching(consortium, None, 4.0, 0.01, 1e-10)
     text = said(client, f"/runs/{run.pk}/")
-    assert "After round 3 the estimates were 1e-05 standard errors from the answer, after round 1 2." in text
+    assert "were 2 standard errors from the answer after round 1, and 1 × 10⁻⁵ after round 3." in text
     assert f'<img src="/runs/{run.pk}/rounds.svg?rounds=4"' in text
-    assert '<td class="n">3</td><td class="n">1.0</td><td class="n">1e-05</td>' in text
+    assert '<td class="n">3</td><td class="n">1.0</td><td class="n">1 × 10⁻⁵</td>' in text
     assert '<td class="n">4</td><td class="n">under way</td>' in text
     drawn = client.get(f"/runs/{run.pk}/rounds.svg")
     assert drawn["Content-Type"] == "image/svg+xml" and drawn.content.count(b"<circle") == 3

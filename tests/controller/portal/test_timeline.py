@@ -329,10 +329,16 @@ def test_the_chart_shows_distances_where_the_method_knows_them_and_times_where_n
     search = [Point(1, n, 2.0, d, n > 1) for n, d in enumerate(distances, start=1)]
     drawn = chart(search, "Cox")
     assert drawn is not None and drawn.converges and drawn.svg.count("<circle") == 4
-    assert "1e-10 standard errors from the answer, after round 1 1.5." in drawn.alt
+    assert "1.5 standard errors from the answer after round 1, and 1 × 10⁻¹⁰ after round 4." in drawn.alt
     assert 'style="' not in drawn.svg and "<title>Cox: how near the answer is</title>" in drawn.svg
     times = chart([Point(1, 1, 2.0, None, False), Point(1, 2, 3.5, None, False)], "<Table>")
     assert times is not None and not times.converges and times.svg.count("<rect") == 2
     assert "&lt;Table&gt;" in times.svg and "the longest 3.5" in times.alt
     assert chart([Point(1, 1, None, None, False)], "Table") is None
-    assert [short(value) for value in (None, 250.0, 0.5, 2e-9)] == ["", "250", "0.5", "2e-09"]
+    assert [short(value) for value in (None, 250.0, 0.5, 3e-4, 2e-9)] == [
+        "",
+        "250",
+        "0.5",
+        "0.0003",
+        "2 × 10⁻⁹",
+    ]

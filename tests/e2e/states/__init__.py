@@ -22,6 +22,7 @@ NO_PAGES = {
     "ledger_csv",
     "ledger_json",
     "request_check", "language",
+    *("run_status", "run_story", "run_rounds", "run_chart"),
 }  # addresses that answer with another page, a file, or a part of a page
 
 
