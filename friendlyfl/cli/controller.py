@@ -68,7 +68,7 @@ def start(home: str | None, host: str, port: int) -> None:
         if not is_loopback(host) and os.environ.get("FRIENDLYFL_PORTAL_TLS") != "yes":
             click.echo(
                 "Whoever listens on the way can read what is typed there, passwords too: the portal speaks no HTTPS "
-                "of its own. Put a reverse proxy before it, see docs/operations.md.",
+                "of its own. Put a reverse proxy before it, see docs/it-guide.md.",
                 err=True,
             )
         sys.stdout.flush()

@@ -137,7 +137,7 @@ def use(name: str, project: str | None) -> None:
     required=True,
     type=click.Path(dir_okay=False),
     metavar="FILE",
-    help="JSON file; its form stands in docs/operations.md.",
+    help="JSON file; its form stands in docs/data.md.",
 )
 def map_(project: str | None, path: str) -> None:
     """Map this hospital's columns onto the dictionary.

@@ -131,7 +131,7 @@ def show(as_json: bool) -> None:
 def rules(pairs: tuple[str, ...], as_json: bool) -> None:
     """Show or change the rules: what may leave this hospital.
 
-    They are this hospital's own and hold for every project. What each of them means stands in docs/operations.md.
+    They are this hospital's own and hold for every project. What each of them means stands in docs/it-guide.md.
     """
     from friendlyfl.controller import actions
 
