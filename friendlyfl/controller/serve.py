@@ -54,13 +54,13 @@ def serve(home: Home, host: str, port: int, *, ready: Callable[["Identity", str,
         os.environ["FRIENDLYFL_PORTAL_PORT"] = str(listener.getsockname()[1])
         code = begin(home)
         from django.conf import settings
-        from django.core.asgi import get_asgi_application
 
         from friendlyfl.controller import here
         from friendlyfl.controller.agent.agent import Agent
+        from friendlyfl.controller.portal.uploads import application
 
         config = uvicorn.Config(
-            get_asgi_application(),
+            application(),
             log_config=None,
             lifespan="off",
             access_log=False,

@@ -47,7 +47,10 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "friendlyfl.controller.portal.context.line",
             ],
-            "libraries": {"portal": "friendlyfl.controller.portal.templatetags.portal"},
+            "libraries": {
+                "portal": "friendlyfl.controller.portal.templatetags.portal",
+                "results": "friendlyfl.controller.portal.templatetags.results",
+            },
         },
     }
 ]
@@ -98,6 +101,10 @@ LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English")]
 LOCALE_PATHS = [Path(__file__).parent / "portal" / "locale"]
 LANGUAGE_COOKIE_NAME = f"{SESSION_COOKIE_NAME}_language"
+FILE_UPLOAD_HANDLERS = ["friendlyfl.controller.portal.uploads.IntoHome"]
+FILE_UPLOAD_TEMP_DIR = HOME.sub("tables")
+UPLOAD_BYTES = 1 << 30  # of one table that is given at the portal; larger ones are read where they lie
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 10_000  # a table has many columns, and a form asks about each
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 LOGGING = {
     "version": 1,

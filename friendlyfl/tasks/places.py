@@ -138,6 +138,26 @@ def shown(where: str | Path) -> str:
     return re.sub(r"(?i)([?&][a-z]*pass[a-z]*=)[^&]*", r"\1…", address) + sign + part
 
 
+def has_password(where: str) -> bool:
+    """A password stands in the address, not as a variable."""
+    address = where.partition("#")[0]
+    typed = re.search(r"://[^:/?#@]*:(?!\$\{\w+\}@).*@", address)
+    return bool(_ADDRESS.match(where) and (typed or re.search(r"(?i)[?&][a-z]*pass[a-z]*=", address)))
+
+
+def with_password(where: str, password: str) -> str:
+    """The address of a database with a password in its place.
+
+    Raises UsageError when the address names nobody whose password it could be.
+    """
+    address, sign, part = where.partition("#")
+    if not (found := re.match(r"([a-zA-Z]+://[^:/?#@]+)@", address)):
+        raise UsageError(
+            "file_user", "Write whose password it is before the @: postgresql://reader@db.example.org/…"
+        )
+    return f"{found[1]}:{quote(password, safe='')}{address[found.end(1) :]}{sign}{part}"
+
+
 def filled(where: str) -> str:
     """The address with the variables of this process's environment; what is not set there is left as it is."""
     if not _ADDRESS.match(where):

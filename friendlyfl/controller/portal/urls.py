@@ -1,11 +1,14 @@
 """Addresses of the portal's pages: each room lists its own."""
 
 from friendlyfl.controller.portal import (
+    data,
+    dictionary,
     entry,
     help,
     home,
     language,
     ledger,
+    mapping,
     people,
     rehearsal,
     requests,
@@ -27,4 +30,7 @@ urlpatterns = [
     *settings.urlpatterns,
     *people.urlpatterns,
     *runs.urlpatterns,
+    *data.urlpatterns,
+    *dictionary.urlpatterns,
+    *mapping.urlpatterns,
 ]

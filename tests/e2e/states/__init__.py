@@ -23,6 +23,8 @@ NO_PAGES = {
     "ledger_json",
     "request_check", "language",
     *("run_status", "run_story", "run_rounds", "run_chart"),
+    *("dataset_reading", "dataset_again", "dataset_save", "dataset_use", "columns_from", "mapping_check"),
+    "mapping_try",
 }  # addresses that answer with another page, a file, or a part of a page
 
 
