@@ -47,10 +47,7 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "friendlyfl.controller.portal.context.line",
             ],
-            "libraries": {
-                "portal": "friendlyfl.controller.portal.templatetags.portal",
-                "results": "friendlyfl.controller.portal.templatetags.results",
-            },
+            "libraries": {"portal": "friendlyfl.controller.portal.templatetags.portal"},
         },
     }
 ]
