@@ -17,7 +17,8 @@ from friendlyfl.tasks import catalogue, engine
 from friendlyfl.tasks.base import Count, EachTask, Task
 from friendlyfl.tasks.cohort import Cohort
 from friendlyfl.tasks.dictionary import SITE, ColumnSpec, Dictionary
-from friendlyfl.tasks.disclosure import Policy
+from friendlyfl.tasks.disclosure import HIDDEN, Policy
+from friendlyfl.tasks.engine import OWN
 
 COLUMN = ("column_missing",)
 VALUES = ("column_type", "level_unknown", "out_of_range", "data_problem", "entry_late", "time_not_positive")
@@ -25,14 +26,12 @@ VALUES = ("column_type", "level_unknown", "out_of_range", "data_problem", "entry
 
 @dataclass(frozen=True)
 class Leaves:
-    """One kind of number that leaves in a step."""
+    """Numbers of one kind that leave in a step. `many`: how many in the first round, as the dry check found; None
+    before it is done, 0 for those that come in later rounds."""
 
     what: str
-    name: str
-    most: int  # times
-    reader: str
-    small: str = ""
-    many: int | None = None  # how many numbers, found by the dry check
+    small: str
+    many: int | None
 
 
 @dataclass
@@ -45,8 +44,8 @@ class Step:
     patients: str = ""
     leaves: list[Leaves] = field(default_factory=list)
     columns: tuple[str, ...] = ()
-    most: int = 0
-    terms: int = 0
+    most: int = 0  # rounds
+    reader: str = ""
     problem: str = ""
     name: str = ""
 
@@ -116,31 +115,24 @@ def _step(
     reads = (*task.columns, *(task.cohort.columns if task.cohort else ()))
     shown.columns = tuple(name for name in dict.fromkeys(reads) if name != SITE)
     shown.most = task.max_rounds
-    numbers = facts.get("numbers", {})
-    reader = _reader(kind, plan, coordinator, policy)
-    shown.leaves = [
-        Leaves(
-            _(sent.words),
-            name,
-            task.max_rounds,
-            reader,
-            _small(task, name),
-            numbers.get(name) if numbers else None,
-        )
-        for name, sent in task.sends.items()
-    ]
-    own = sum(size for name, size in numbers.items() if name.startswith("."))
-    shown.leaves.append(
-        Leaves(
-            _("numbers of patients used, and left out for missing values"),
-            "",
-            task.max_rounds,
-            reader,
-            _("hidden if 1 to %(most)s are left out") % {"most": policy.cell - 1},
-            own or None,
-        )
-    )
+    shown.reader = _reader(kind, plan, coordinator, policy)
+    shown.leaves = _leaves(task, policy, facts.get("numbers", {}))
     return shown
+
+
+def _leaves(task: Task, policy: Policy, numbers: Mapping[str, int]) -> list[Leaves]:
+    """The kinds of number that the task declares, and the platform's own."""
+    names: dict[tuple[str, str], list[str]] = {}
+    for name, kind in task.sends.items():
+        names.setdefault((_(kind.words), _small(task, name)), []).append(name)
+    if task.suppressible:
+        names[(_("marks for the groups that are hidden"), "")] = [HIDDEN + name for name in task.sends]
+    left_out = _("hidden if 1 to %(most)s are left out") % {"most": policy.cell - 1}
+    names[(_("numbers of patients used, and left out for missing values"), left_out)] = list(OWN)
+    return [
+        Leaves(what, small, sum(numbers.get(name, 0) for name in group) if numbers else None)
+        for (what, small), group in names.items()
+    ]
 
 
 def _chosen(task: Task) -> list[tuple[str, str]]:

@@ -30,7 +30,7 @@ def full() -> int:
     facts = {"what": "Logistic regression: totals over this hospital's rows (n, score, information)"}
     facts |= {"numbers": 10, "rows": 60, "rules": "rows 20, cell 5, ratio 0.33, rounds 100"}
     runs.job_done(study.job("local"), runs.SEAT, core_seat.UpdateMade(1, 1, digest, 3.0), facts)
-    other = world.study("Westbrook", name="Readmission within 30 days")
+    other = world.study("Westbrook", "Hilltop", name="Readmission within 30 days")
     second = other.ready()
     other.state(second).receive()
     runs.job_done(other.job("local"), runs.SEAT, core_seat.Refused(1, 1, "refused_cell", 3.0))
