@@ -119,12 +119,20 @@ def _send_result(run: Run, command: core_run.SendResult) -> None:
 
 
 def without_sites(result: dict[str, Any], site_notes: list[str]) -> dict[str, Any]:
-    """A Result as participants may see it: no counts per site, no note that names a site that is not in it."""
+    """A Result as participants may see it: nothing of one site alone, no note that names one that is not in it."""
     shared = json.loads(json.dumps(result))
     shared["n"]["per_site"] = None
     shared["privacy"]["refused"] = []
     shared["notes"] = [note for note in shared["notes"] if note not in site_notes]
+    shared["tables"] = {
+        name: [row for row in rows if not _of_one_hospital(row)] for name, rows in shared["tables"].items()
+    }
     return shared
+
+
+def _of_one_hospital(row: dict[str, Any]) -> bool:
+    """What a hospital sent by itself, as in a meta-analysis: the row names it by its number in the plan."""
+    return str(row.get("site", "")).isdigit()
 
 
 def _send_stop(run: Run, command: core_run.SendStop) -> None:

@@ -47,7 +47,10 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "friendlyfl.controller.portal.context.line",
             ],
-            "libraries": {"portal": "friendlyfl.controller.portal.templatetags.portal"},
+            "libraries": {
+                "portal": "friendlyfl.controller.portal.templatetags.portal",
+                "results": "friendlyfl.controller.portal.templatetags.results",
+            },
         },
     }
 ]

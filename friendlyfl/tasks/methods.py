@@ -128,7 +128,9 @@ def conventions(result: Result) -> list[str]:
     for name, value in result.conventions.items():
         if name == "level":
             continue
-        words = WORDS.get(name, {}).get(str(value), str(value))
+        words = WORDS.get(name, {}).get(
+            str(value), "; ".join(value) if isinstance(value, list) else str(value)
+        )
         label = CONVENTIONS.get(name, name.replace("_", " ").capitalize())
         if name == "ci" and isinstance(level, float):
             label = f"{level * 100:g}% confidence intervals"

@@ -94,7 +94,11 @@ def test_a_chance_is_a_share_and_a_table_one_reads_as_in_a_paper():
 
 def test_a_suppressed_number_reads_fewer_than_5_and_says_what_that_means():
     [table] = tables("feasibility")
-    assert table.hides and str(SMALL).startswith("fewer than 5")
+    assert (
+        table.hides
+        and "fewer than 5" in str(SMALL)
+        and str(table.under[-1]).startswith("Hidden: at a hospital")
+    )
     hidden = Result("kaplan_meier", "1.0", n=Counts(used=40), tests={"x": {"statistic": 1, "df": 1, "p": 1}})
     assert any("fewer than 5" in str(part) for part in shown(Study(hidden, {}, CLINIC))[0].under)
 

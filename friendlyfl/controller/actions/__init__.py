@@ -59,6 +59,7 @@ from friendlyfl.controller.actions.project import (
     withdraw_invitation,
 )
 from friendlyfl.controller.actions.rehearsal import remove_rehearsal, start_rehearsal
+from friendlyfl.controller.actions.result import download_result
 from friendlyfl.controller.actions.run import (
     export_ledger,
     launch,
@@ -75,12 +76,12 @@ __all__ = [
     "Actor", "accept_joiner", "add_dataset", "add_person", "add_step", "approve", "change_own_password",
     "change_role", "change_step", "check_columns", "check_dataset", "check_router", "close_project",
     "connect_router", "create_project", "current_plan", "decline", "describe_dataset", "doubt_site",
-    "export_ledger", "find", "first_person", "give_dataset", "invite_site", "join_project", "launch",
-    "leave_project", "map_column", "map_columns", "move_step", "overview", "policy", "propose_plan",
-    "publish_project", "read_invitation", "reason_words", "refresh_invitations", "refresh_joining",
-    "refresh_keys", "refresh_manifests", "remove_column", "remove_dataset", "remove_rehearsal", "remove_site",
-    "remove_step", "rename_site", "renew_invitation", "repeat_run", "report", "revoke_approval", "safety_number",
-    "save_dataset", "set_cohort", "set_column", "set_dictionary", "set_language", "set_password", "set_policy",
-    "set_rules", "start_rehearsal", "start_run", "stop_run", "switch_off_person", "switch_on_person",
-    "take_columns", "use_dataset", "verify_site", "withdraw_invitation",
+    "download_result", "export_ledger", "find", "first_person", "give_dataset", "invite_site", "join_project",
+    "launch", "leave_project", "map_column", "map_columns", "move_step", "overview", "policy", "propose_plan",
+    "publish_project", "read_invitation", "reason_words", "refresh_invitations", "refresh_joining", "refresh_keys",
+    "refresh_manifests", "remove_column", "remove_dataset", "remove_rehearsal", "remove_site", "remove_step",
+    "rename_site", "renew_invitation", "repeat_run", "report", "revoke_approval", "safety_number", "save_dataset",
+    "set_cohort", "set_column", "set_dictionary", "set_language", "set_password", "set_policy", "set_rules",
+    "start_rehearsal", "start_run", "stop_run", "switch_off_person", "switch_on_person", "take_columns",
+    "use_dataset", "verify_site", "withdraw_invitation",
 ]  # fmt: skip

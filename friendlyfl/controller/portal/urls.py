@@ -12,6 +12,7 @@ from friendlyfl.controller.portal import (
     people,
     rehearsal,
     requests,
+    results,
     runs,
     settings,
     setup,
@@ -33,4 +34,5 @@ urlpatterns = [
     *data.urlpatterns,
     *dictionary.urlpatterns,
     *mapping.urlpatterns,
+    *results.urlpatterns,
 ]

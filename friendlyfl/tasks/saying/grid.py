@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 
 from friendlyfl.tasks.saying.pieces import Piece, Said
 
-SMALL = Said("fewer than 5 at a hospital")
+SMALL = Said("hidden: fewer than 5")
 SMALL_NOTE = Said(
-    "“Fewer than 5 at a hospital”: such a number never leaves a hospital. "
-    "A larger one that would give it away is hidden in the same words."
+    "Hidden: at a hospital fewer than 5 people are counted there, or the number would give such a small one away"
 )
 
 

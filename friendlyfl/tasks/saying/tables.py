@@ -15,7 +15,7 @@ from friendlyfl.tasks.figures.forest import ERRORS, NOT_DRAWN
 from friendlyfl.tasks.figures.lettering import DASH, clean, first_of, is_number
 from friendlyfl.tasks.report import MODEL, Result, Row, columns_of
 from friendlyfl.tasks.saying import patients
-from friendlyfl.tasks.saying.grid import SMALL, Heading, Shown
+from friendlyfl.tasks.saying.grid import SMALL, SMALL_NOTE, Heading, Shown
 from friendlyfl.tasks.saying.headings import COUNTS, HEADINGS, NAMES, SHARES, STATISTICS, TABLES, TESTS
 from friendlyfl.tasks.saying.pieces import (
     Num,
@@ -36,7 +36,7 @@ from friendlyfl.tasks.saying.study import Study, joined
 
 N_USED, N_EVENTS = Said("n = {n} patients"), Said("{n} events")
 N_DROPPED = Said("{n} left out for missing values")
-N_HIDDEN = Said("fewer than 5 left out for missing values at a hospital")
+N_HIDDEN = Said("how many were left out for missing values is hidden: fewer than 5 at a hospital")
 THRESHOLD = Said("Threshold {levels}")
 INTERVAL = Said("{level} CI")
 MEDIAN_INTERVAL = Said("{level} CI of the median")
@@ -140,7 +140,7 @@ def n_under(result: Result) -> list[Piece]:
 
 
 def _footed(study: Study, table: Shown) -> Shown:
-    under = [*n_under(study.result), *table.under]
+    under = [*n_under(study.result), *table.under, *([SMALL_NOTE] if table.hides else [])]
     return Shown(table.name, table.title, table.headings, table.rows, under, table.aside)
 
 
