@@ -28,7 +28,7 @@ from friendlyfl.client.router import Router
 from friendlyfl.controller import ledger as departures
 from friendlyfl.controller.home import Home
 from friendlyfl.controller.keyring import Keyring
-from friendlyfl.controller.models import Dataset, Departure, HeldPost, Identity, Outbox, Project, Run
+from friendlyfl.controller.models import Dataset, Departure, HeldPost, Identity, Outbox, Peer, Project, Run
 from friendlyfl.core.errors import ConflictError, FriendlyError, UnreachableError
 from friendlyfl.core.run import ENDED
 from friendlyfl.tasks import formats
@@ -155,6 +155,10 @@ def _lease(router: Router, row: Identity) -> Iterator[Finding]:
 
 
 def outbox(home: Home) -> Iterator[Finding]:
+    for peer in Peer.objects.filter(doubted=True).order_by("name"):
+        held = Outbox.objects.filter(state="held").count()
+        words = f"The key of {peer.name} is in question, and post for it is held back ({held} so far)"
+        yield Finding("Outbox", REPAIR, f"{words}. Compare keys by telephone, on the project's page.", YOU)
     refused = Outbox.objects.filter(state="refused").count()
     if Outbox.objects.filter(state="refused", trouble__endswith=f"({COPIED})").exists():
         words = "Another copy of this site has said something else in one place, and others put this one's post aside"

@@ -53,9 +53,17 @@ def _site(member: Any, plan: Plan | None) -> dict[str, Any]:
         "site": member.site,
         "name": members.name_of(member.site),
         "role": member.role,
-        "verified": "this site" if member.site == here.site() else (peer.verified_by if peer else ""),
+        "verified": _verified(peer, member.site),
         "decision": decision,
     }
+
+
+def _verified(peer: Any, site: str) -> str:
+    if site == here.site():
+        return "this site"
+    if peer is not None and peer.doubted:
+        return "key in question: its post is held back"
+    return peer.verified_by if peer else ""
 
 
 def _plan_words(project: Project, plan: Plan | None) -> str:

@@ -48,8 +48,8 @@ TEMPLATES = [
                 "friendlyfl.controller.portal.context.line",
             ],
             "libraries": {
-                "portal": "friendlyfl.controller.portal.templatetags.portal",
-                "results": "friendlyfl.controller.portal.templatetags.results",
+                name: f"friendlyfl.controller.portal.templatetags.{name}"
+                for name in ("portal", "projects", "results")
             },
         },
     }

@@ -334,6 +334,14 @@ class House(Consortium):
 
         self.wait("silence", silent)
 
+    def settle_doubts(self) -> None:
+        """Whoever has noticed a false key looks once more, now that the right one is shown again."""
+        for site in self.members:
+            for (name,) in site.ask("SELECT name FROM controller_peer WHERE doubted"):
+                shown = "SELECT 1 FROM controller_peer WHERE shown <> '' AND name = ?"
+                self.wait("the right key", lambda site=site, name=name: not site.ask(shown, name))
+                site.run("project", "verify", name)
+
     def last_position(self, site: Hospital) -> int:
         """Where a hospital's mailbox ends."""
         with self.records() as records:

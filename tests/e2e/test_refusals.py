@@ -47,6 +47,7 @@ def test_another_coordinators_key_is_not_believed_by_whoever_holds_a_code(house:
         with house.records() as records:
             joined = records.execute("SELECT COUNT(site_id) FROM ffl_invitation WHERE label = 'Charlton'")
             assert joined.fetchone() == (0,)
+    house.settle_doubts()
 
 
 def test_a_members_swapped_key_opens_no_door(house: House, run: str) -> None:

@@ -40,7 +40,7 @@ def beat(bell: Bell) -> None:
         (1.0, report_runs),
         (3.0, news),
         (5.0, send_logs),
-        (15.0, look_at_keys),
+        (10.0, look_at_keys),
         (10.0, erase_keys),
     ]
     due = dict.fromkeys(range(len(duties)), 0.0)

@@ -10,12 +10,14 @@ from friendlyfl.controller.portal import (
     ledger,
     mapping,
     people,
+    projects,
     rehearsal,
     requests,
     results,
     runs,
     settings,
     setup,
+    sites,
 )
 
 app_name = "portal"
@@ -35,4 +37,6 @@ urlpatterns = [
     *dictionary.urlpatterns,
     *mapping.urlpatterns,
     *results.urlpatterns,
+    *projects.urlpatterns,
+    *sites.urlpatterns,
 ]

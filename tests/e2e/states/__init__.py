@@ -40,6 +40,7 @@ NO_PAGES = {
     "results_table",
     "results_figure",
     "results_figure_file",
+    "project_news",  # a part of the project page
 }  # addresses that answer with another page, a file, or a part of a page
 
 
