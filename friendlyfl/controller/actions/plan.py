@@ -13,6 +13,7 @@ from friendlyfl.controller.ledger import Leaving
 from friendlyfl.controller.models import Approval, Plan, Project, Step
 from friendlyfl.controller.post import JSON, send
 from friendlyfl.core.errors import ConflictError, NotFoundError, UsageError
+from friendlyfl.core.limits import NAME
 from friendlyfl.tasks import engine, registry
 from friendlyfl.tasks.cohort import Cohort
 from friendlyfl.tasks.dictionary import Dictionary
@@ -66,8 +67,6 @@ def add_step(
     """
     with acting(actor, "add_step", task):
         only_coordinator(project)
-        if not title.isprintable():
-            raise UsageError("title", "Give the step a title of one line.")
         kind = registry.find(task)
         checked = engine.make_task(task, kind.version, parameters, project.dictionary, 1)
         last = project.steps.last()
@@ -76,23 +75,42 @@ def add_step(
             seq=last.seq + 1 if last else 1,
             task=task,
             version=kind.version,
-            title=(title or kind.title)[:100],
+            title=_title(title) or kind.title,
             parameters=_plain(checked.values),
             cohort=_criteria(project, cohort),
         )
 
 
-def change_step(actor: Actor, step: Step, parameters: dict[str, Any], *, cohort: str | None = None) -> Step:
-    """Choose other parameters, or other criteria; those not given stay."""
+def change_step(
+    actor: Actor,
+    step: Step,
+    parameters: dict[str, Any],
+    *,
+    cohort: str | None = None,
+    title: str | None = None,
+    whole: bool = False,
+) -> Step:
+    """Choose other parameters, criteria or another title (empty: the task's own); what is not given stays.
+
+    With `whole`, parameters that are not given go back to their defaults.
+    """
     with acting(actor, "change_step", step.title):
         only_coordinator(step.project)
-        merged = {**step.parameters, **parameters}
+        merged = parameters if whole else {**step.parameters, **parameters}
         checked = engine.make_task(step.task, step.version, merged, step.project.dictionary, 1)
         step.parameters = _plain(checked.values)
         if cohort is not None:
             step.cohort = _criteria(step.project, cohort)
-        step.save(update_fields=["parameters", "cohort"])
+        if title is not None:
+            step.title = _title(title) or checked.title
+        step.save(update_fields=["parameters", "cohort", "title"])
         return step
+
+
+def _title(title: str) -> str:
+    if not title.isprintable():
+        raise UsageError("title", "Give the step a title of one line.")
+    return title[:NAME]
 
 
 def remove_step(actor: Actor, step: Step) -> None:

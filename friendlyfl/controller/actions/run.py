@@ -8,7 +8,7 @@ from typing import Any
 from django.db import transaction
 
 from friendlyfl.client.router import Router
-from friendlyfl.controller import here, ledger, line, members, plans, runs
+from friendlyfl.controller import drafts, here, ledger, line, members, plans, runs
 from friendlyfl.controller.actions.actor import Actor, acting
 from friendlyfl.controller.actions.plan import current_plan
 from friendlyfl.controller.actions.project import only_coordinator, publish_project
@@ -30,6 +30,12 @@ def start_run(actor: Actor, project: Project, *, repeats: Run | None = None) -> 
             raise ConflictError(
                 "members_changed",
                 "The list of hospitals changed since the plan was proposed. Propose it again: friendlyfl plan propose",
+            )
+        if drafts.changed(project, plan):
+            raise ConflictError(
+                "plan_changed",
+                "The plan was changed since it was proposed, so its approvals no longer count. Propose it again: "
+                "friendlyfl plan propose",
             )
         content = plans.read(bytes(plan.raw))
         if here.site() in content.seats and project.dataset is None:

@@ -108,7 +108,8 @@ def form_of(request: HttpRequest, kind: type[Form], **given: Any) -> Form:
         return kind(request.POST, request.FILES, **given)
     kept = _kept(request)
     if kept is not None:
-        given["initial"] = {**given.get("initial", {}), **kept.dict()}
+        answers = {name: sent if len(sent) > 1 else sent[0] for name, sent in kept.lists()}
+        given["initial"] = {**given.get("initial", {}), **answers}
     return kind(**given)
 
 

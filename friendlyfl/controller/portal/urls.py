@@ -1,6 +1,7 @@
 """Addresses of the portal's pages: each room lists its own."""
 
 from friendlyfl.controller.portal import (
+    catalogue,
     data,
     dictionary,
     entry,
@@ -10,6 +11,7 @@ from friendlyfl.controller.portal import (
     ledger,
     mapping,
     people,
+    plan,
     projects,
     rehearsal,
     requests,
@@ -18,6 +20,7 @@ from friendlyfl.controller.portal import (
     settings,
     setup,
     sites,
+    start,
 )
 
 app_name = "portal"
@@ -39,4 +42,7 @@ urlpatterns = [
     *results.urlpatterns,
     *projects.urlpatterns,
     *sites.urlpatterns,
+    *catalogue.urlpatterns,
+    *plan.urlpatterns,
+    *start.urlpatterns,
 ]

@@ -18,6 +18,9 @@ def nothing() -> None:
 
 NO_PAGES = {
     "logout",
+    "task_example",
+    "task_figure",
+    "step_move",
     "rehearsal_progress",
     "ledger_csv",
     "ledger_json",

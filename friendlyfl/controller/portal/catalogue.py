@@ -1,0 +1,262 @@
+"""The catalogue: which analysis answers what, and one analysis with what leaves a hospital and an example.
+
+Everything shown comes from a task's declaration and from its example worked out (controller/examples); a task of
+another package has the same pages. No line here is about one task.
+"""
+
+import functools
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import path
+from django.utils.translation import gettext as _
+
+from friendlyfl import datasets
+from friendlyfl.controller import examples
+from friendlyfl.controller.examples import Example
+from friendlyfl.controller.models import COORDINATOR, Project
+from friendlyfl.controller.portal import steps
+from friendlyfl.controller.portal.page import may, page
+from friendlyfl.core.errors import FriendlyError
+from friendlyfl.tasks import catalogue as declared
+from friendlyfl.tasks import registry
+from friendlyfl.tasks.base import Task
+from friendlyfl.tasks.dictionary import Dictionary
+
+DATASET = "clinic"
+ROWS, TABLES = 8, 3  # of an example, so that it stays one
+SHOWN_PROJECTS = 25
+# What a table of an example shows of its rows, if it has them.
+COLUMNS = 8
+
+
+@page()
+def catalogue(request: HttpRequest) -> HttpResponse:
+    """All analyses by what they are for. Nothing happens here and nothing leaves."""
+    topics = [
+        {
+            "words": _(words),
+            "tasks": [
+                {"name": name, "question": _(declared.question(task)), "title": _(task.title)}
+                for name, task in tasks
+            ],
+        }
+        for words, tasks in declared.topics()
+    ]
+    return render(
+        request,
+        "portal/catalogue/catalogue.html",
+        {"topics": topics, "project": _asked_for(request), "count": sum(len(t["tasks"]) for t in topics)},
+    )
+
+
+@page()
+def task(request: HttpRequest, task: str) -> HttpResponse:
+    """One analysis: its question, what leaves a hospital, conventions, an example, where to use it."""
+    kind = _find(task)
+    project = _asked_for(request)
+    context = {
+        **_declared(task, kind),
+        "question": _(declared.question(kind)),
+        "description": _(declared.description(kind)) if declared.description(kind) else "",
+        "sends": _sends(kind),
+        "reader": _(declared.reader(kind)),
+        "asks": [
+            {**row, "label": _(row["label"]), "help": _(row["help"]) if row["help"] else ""}
+            for row in declared.parameters(kind)
+        ],
+        "lacks": kind.lacks(),
+        "project": project,
+        "projects": [project] if project else _projects() if may(request, "researcher") else [],
+        "researcher": may(request, "researcher"),
+        **_example(task, kind),
+    }
+    return render(request, "portal/catalogue/task.html", context)
+
+
+@page()
+def example(request: HttpRequest, task: str) -> HttpResponse:
+    """The part of the page that waits for the example."""
+    kind = _find(task)
+    return render(request, "portal/catalogue/example.html", {**_declared(task, kind), **_example(task, kind)})
+
+
+@page()
+def figure(request: HttpRequest, task: str, number: int) -> HttpResponse:
+    """A figure of the example, as a picture of its own."""
+    _find(task)
+    found = examples.ready(task)
+    drawn = _drawn(task) if found and found.result else []
+    if not 1 <= number <= len(drawn):
+        raise Http404
+    return HttpResponse(drawn[number - 1]["svg"], content_type="image/svg+xml")
+
+
+def _declared(task: str, kind: type[Task]) -> dict[str, Any]:
+    """A class is called by a template, so that its words are handed over."""
+    return {
+        "name": task,
+        "title": _(kind.title),
+        "version": kind.version,
+        "most": kind.max_rounds,
+        "references": kind.references,
+    }
+
+
+def _find(task: str) -> type[Task]:
+    try:
+        return registry.find(task)
+    except FriendlyError as error:
+        raise Http404(error.message) from None
+
+
+def _asked_for(request: HttpRequest) -> Project | None:
+    """The project in whose plan the analysis is to be used, if the page was opened from there."""
+    wanted = request.GET.get("project", "")
+    if not (wanted.isascii() and wanted.isdecimal()) or len(wanted) > 9:
+        return None
+    return Project.objects.filter(pk=int(wanted), role=COORDINATOR).exclude(state="closed").first()
+
+
+def _projects() -> list[Project]:
+    ours = Project.objects.filter(role=COORDINATOR).exclude(state="closed")
+    return list(ours.order_by("name")[:SHOWN_PROJECTS])
+
+
+def _sends(kind: type[Task]) -> list[dict[str, str]]:
+    """The kinds of number that leave, each with what becomes of small ones."""
+    rows: dict[str, dict[str, str]] = {}
+    for row in declared.sends(kind):
+        found = rows.setdefault(row["what"], {"what": _(row["what"]), "small": ""})
+        found["small"] = found["small"] or (_(row["small"]) if row["small"] else "")
+    return list(rows.values())
+
+
+# --- the example ---
+
+
+def _example(task: str, kind: type[Task]) -> dict[str, Any]:
+    if kind.lacks():
+        return {"example": Example()}
+    found = examples.ready(task)
+    if found is None or found.result is None:
+        return {"example": found}
+    dictionary = _dictionary()
+    values = {
+        name: value.split(",") if isinstance(value, str) and "," in value else value
+        for name, value in kind.example.items()
+    }
+    result = found.result
+    return {
+        "example": found,
+        "asked": steps.asked(kind, values, dictionary),
+        "chosen": _chosen(kind, dictionary),
+        "used": result.n.used,
+        "sent": _sent(found),
+        "tables": _tables(task),
+        "figures": _drawn(task),
+        "conventions": _conventions(found),
+        "notes": list(result.notes),
+        "exact": result.exact,
+    }
+
+
+def _conventions(found: Example) -> list[str]:
+    """How it is computed, in sentences."""
+    from friendlyfl.tasks import methods
+
+    return methods.conventions(found.result) if found.result else []
+
+
+def _chosen(kind: type[Task], dictionary: Dictionary) -> list[tuple[str, str]]:
+    try:
+        values = kind.validate(kind.example, dictionary)
+    except FriendlyError:
+        return []
+    return steps.choices(kind, values, dictionary)[0]
+
+
+def _sent(found: Example) -> list[dict[str, str]]:
+    """What left each hospital in the example, by kind of number."""
+    rows: dict[str, list[str]] = {}
+    for row in found.sent:
+        if row["count"] != "–":
+            rows.setdefault(row["what"], []).append(row["count"])
+    return [{"what": _(what), "count": _largest(counts)} for what, counts in rows.items()]
+
+
+def _largest(counts: list[str]) -> str:
+    """How many numbers of a kind at most in one exchange."""
+    most = sum(int(count.split(" to ")[-1].replace(",", "")) for count in counts)
+    return f"{most:,}"
+
+
+@functools.cache
+def _dictionary() -> Dictionary:
+    return Dictionary.parse(datasets.dictionary(DATASET))
+
+
+@functools.lru_cache(maxsize=64)
+def _drawn(task: str) -> list[dict[str, Any]]:
+    """The example's figures, drawn once. Only for an example that is worked out."""
+    from friendlyfl.tasks.figures import drawings
+
+    result = examples.work_out(task).result
+    if result is None:
+        return []
+    return [
+        {"svg": drawing.svg(), "title": drawing.title, "description": drawing.description}
+        for drawing in drawings(result, _dictionary())
+    ]
+
+
+@functools.lru_cache(maxsize=64)
+def _tables(task: str) -> list[dict[str, Any]]:
+    """The first tables of the example, cut to what can be read at a glance."""
+    from friendlyfl.tasks.publication import in_reading_order, tables_of
+
+    result = examples.work_out(task).result
+    if result is None:
+        return []
+    found: list[dict[str, Any]] = []
+    for name, rows in tables_of(result).items():
+        if name == "vcov" or name.startswith("curve_") or len(found) == TABLES:
+            continue
+        ordered = in_reading_order(rows)
+        columns = list(dict.fromkeys(column for row in ordered for column in row))[:COLUMNS]
+        found.append(
+            {
+                "name": name.replace("_", " ").capitalize(),
+                "columns": [
+                    {"word": column.replace("_", " "), "number": _is_number(ordered, column)}
+                    for column in columns
+                ],
+                "rows": [[cell(row.get(column)) for column in columns] for row in ordered[:ROWS]],
+                "more": max(len(ordered) - ROWS, 0),
+            }
+        )
+    return found
+
+
+def _is_number(rows: list[dict[str, Any]], column: str) -> bool:
+    return all(isinstance(row.get(column), int | float | None) for row in rows)
+
+
+def cell(value: Any) -> str:
+    """A cell of an example as people read it: four digits, a dash for what is not shown."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return _("yes") if value else _("no")
+    if isinstance(value, float):
+        return f"{value:.4g}" if abs(value) < 1e6 else f"{value:,.0f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+urlpatterns = [
+    path("catalogue/", catalogue, name="catalogue"),
+    path("catalogue/<str:task>/", task, name="task"),
+    path("catalogue/<str:task>/example/", example, name="task_example"),
+    path("catalogue/<str:task>/figures/<int:number>.svg", figure, name="task_figure"),
+]
