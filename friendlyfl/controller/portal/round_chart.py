@@ -13,7 +13,7 @@ from django.utils.translation import ngettext
 
 from friendlyfl.controller.portal.standing import many, power_of_ten, short
 
-WIDTH, HEIGHT = 640, 220
+WIDTH, HEIGHT = 440, 230
 LEFT, RIGHT, TOP, BOTTOM = 64, 16, 34, 40
 INK, MUTED, HAIR, ACCENT = "#1f2a30", "#4a5b65", "#d5dcdf", "#00606b"
 MARKED = 60  # rounds up to which each has its mark
@@ -158,7 +158,7 @@ class _Paper:
 
     def _text(self, x: float, y: float, words: str, anchor: str, colour: str = MUTED) -> None:
         self.drawn.append(
-            f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{colour}" font-size="13" '
+            f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{colour}" font-size="14" '
             f'font-family="system-ui, Segoe UI, Arial, sans-serif">{escape(words)}</text>'
         )
 
@@ -169,7 +169,7 @@ class _Paper:
             self._stroke(LEFT, y, WIDTH - RIGHT, y, HAIR, 1)
             self._text(LEFT - 8, y + 4, words, "end")
         count = self.last - self.first + 1
-        every = max(1, -(-count // 12))
+        every = max(1, -(-count // 8))
         for number in range(self.first, self.last + 1, every):
             self._text(self.place(number, self.low)[0], HEIGHT - BOTTOM + 18, str(number), "middle")
         self._text(LEFT - 8 if LEFT < 8 else 4, 18, self.label, "start", INK)

@@ -22,6 +22,7 @@ from friendlyfl.controller.models import LogLine, Run
 from friendlyfl.controller.portal import overview, watch
 from friendlyfl.controller.portal.endings import ending
 from friendlyfl.controller.portal.page import actor, may, page
+from friendlyfl.controller.portal.round_chart import chart
 from friendlyfl.controller.portal.standing import run_sentence, seat_sentence, site_rows, step_words
 from friendlyfl.controller.portal.story import RunStory
 from friendlyfl.controller.portal.timeline import told
@@ -79,8 +80,12 @@ def rounds(request: HttpRequest, pk: int) -> HttpResponse:
 
 @page()
 def picture(request: HttpRequest, pk: int) -> HttpResponse:
-    """The chart of the rounds."""
-    drawn = _seen(pk).drawn
+    """The chart of a step's rounds. The step is asked for, since the run may be in the next one by now."""
+    seen, asked = _seen(pk), request.GET.get("step", "")
+    step = int(asked) if asked.isdecimal() and len(asked) < 6 else 0
+    if not 1 <= step <= len(seen.now.titles):
+        raise Http404
+    drawn = chart(watch.points(seen, step), seen.now.titles[step - 1])
     if drawn is None:
         raise Http404
     return HttpResponse(drawn.svg, content_type="image/svg+xml")

@@ -72,15 +72,22 @@ class Watched:
         return stay <= self.now.confirmed or self.now.at - ended > CONFIRMED_WITHIN
 
     @cached_property
+    def step(self) -> int:
+        """The step whose rounds are shown: the newest of which one has ended; 0 before the first round."""
+        rounds = self.story.rounds
+        return next(
+            (found.step for found in reversed(rounds) if found.ended), rounds[-1].step if rounds else 0
+        )
+
+    @cached_property
     def points(self) -> list[Point]:
-        """Every round of the step at hand (of the last one, when the run is over), and what its method knows of it."""
-        return _points(self)
+        """Every round of that step, with what its method knows of it."""
+        return points(self, self.step)
 
     @cached_property
     def drawn(self) -> Chart | None:
         """Their picture, once there is something to show."""
-        rounds = self.story.rounds
-        return chart(self.points, self.now.titles[rounds[-1].step - 1]) if rounds else None
+        return chart(self.points, self.now.titles[self.step - 1]) if self.step else None
 
 
 def watched(pk: int) -> Watched | None:
@@ -165,8 +172,9 @@ def _confirmed(run: Run) -> frozenset[str]:
 # --- rounds ---
 
 
-def _points(seen: Watched) -> list[Point]:
-    rounds = seen.story.rounds_of(seen.story.rounds[-1].step) if seen.story.rounds else []
+def points(seen: Watched, step: int) -> list[Point]:
+    """Every round of a step, with what its method knows of it."""
+    rounds = seen.story.rounds_of(step)
     distances = _distances(seen, rounds)
     made, before = [], None
     for found, distance in zip(rounds, distances, strict=True):

@@ -321,16 +321,17 @@ def test_the_chart_shows_how_near_the_answer_is(client, consortium: Consortium):
     run = searching(consortium, None, 4.0, 0.01, 1e-10)
     text = said(client, f"/runs/{run.pk}/")
     assert "were 2 standard errors from the answer after round 1, and 1 × 10⁻⁵ after round 3." in text
-    assert f'<img src="/runs/{run.pk}/rounds.svg?rounds=4"' in text
+    assert f'<img src="/runs/{run.pk}/rounds.svg?step=1&amp;rounds=4"' in text
     assert '<td class="n">3</td><td class="n">1.0</td><td class="n">1 × 10⁻⁵</td>' in text
     assert '<td class="n">4</td><td class="n">under way</td>' in text
-    drawn = client.get(f"/runs/{run.pk}/rounds.svg")
+    drawn = client.get(f"/runs/{run.pk}/rounds.svg?step=1&rounds=4")
     assert drawn["Content-Type"] == "image/svg+xml" and drawn.content.count(b"<circle") == 3
 
 
 def test_without_a_distance_the_chart_shows_times_and_says_so(client, consortium: Consortium):
     run = consortium.computing()
-    assert client.get(f"/runs/{run.pk}/rounds.svg").status_code == 404
+    for step in ("", "?step=1", "?step=9", "?step=x"):
+        assert client.get(f"/runs/{run.pk}/rounds.svg{step}").status_code == 404
     assert "<img" not in said(client, f"/runs/{run.pk}/")
     for peer in consortium.others:
         consortium.update(peer, run).receive()
@@ -339,7 +340,7 @@ def test_without_a_distance_the_chart_shows_times_and_says_so(client, consortium
     assert "This method tells no distance from its answer, so only times are shown." in said(
         client, f"/runs/{run.pk}/"
     )
-    assert client.get(f"/runs/{run.pk}/rounds.svg").content.count(b"<rect") == 1
+    assert client.get(f"/runs/{run.pk}/rounds.svg?step=1").content.count(b"<rect") == 1
 
 
 # --- how much it asks for ---
@@ -387,7 +388,9 @@ def large(consortium: Consortium) -> Run:
 
 def test_pages_ask_the_database_a_fixed_number_of_times(client, consortium: Consortium):
     run = large(consortium)
-    paths = [f"/runs/{run.pk}/{part}" for part in ("", "status/", "story/", "rounds/", "rounds.svg", "log/")]
+    paths = [
+        f"/runs/{run.pk}/{part}" for part in ("", "status/", "story/", "rounds/", "rounds.svg?step=1", "log/")
+    ]
     for path in [*paths, "/runs/", "/runs/?page=40"]:
         client.get(path)
         with CaptureQueriesContext(connection) as asked:
@@ -397,3 +400,51 @@ def test_pages_ask_the_database_a_fixed_number_of_times(client, consortium: Cons
         reads = [query["sql"][:120] for query in asked if query["sql"].startswith("SELECT")]
         print(f"{path}: {1000 * took:.0f} ms, {len(reads)} reads")
         assert len(reads) <= 12, reads
+
+
+# --- an open page and the session of whoever opened it ---
+
+
+def session_ends(client: Client) -> Any:
+    from django.contrib.sessions.models import Session
+
+    return Session.objects.get(session_key=client.session.session_key).expire_date
+
+
+@pytest.mark.parametrize("itself", [{"HTTP_HX_REQUEST": "true"}, {"HTTP_SEC_FETCH_DEST": "image"}])
+def test_a_page_that_asks_on_keeps_nobody_signed_in(client, consortium: Consortium, monkeypatch, itself):
+    run = consortium.computing()
+    client.get(f"/runs/{run.pk}/")
+    before = session_ends(client)
+    later = timezone.now() + timedelta(minutes=10)
+    monkeypatch.setattr(timezone, "now", lambda: later)
+    client.get(f"/runs/{run.pk}/story/", **itself)
+    assert session_ends(client) == before
+    client.get(f"/runs/{run.pk}/")
+    assert session_ends(client) > before + timedelta(minutes=9)
+
+
+def test_when_the_session_has_ended_the_open_page_is_loaded_anew(client, consortium: Consortium):
+    run = consortium.computing()
+    answer = Client(SERVER_NAME="localhost").get(f"/runs/{run.pk}/story/", HTTP_HX_REQUEST="true")
+    assert answer.status_code == 204 and answer["HX-Refresh"] == "true" and not answer.content
+
+
+# --- what this hospital knows of its own work ---
+
+
+def test_a_participant_keeps_what_it_tells_of_its_progress(client, study: Study):
+    from friendlyfl.controller.agent import work
+    from friendlyfl.controller.agent.bell import Bell
+
+    run = study.ready()
+    study.state(run).receive()
+    job = study.job("local")
+    job.run = run
+    watch_ = work._Watch(job, Bell())
+    for done in (0.25, 0.5):
+        watch_.progress(done)
+        watch_._tell()
+    row = SiteProgress.objects.get(run=run)
+    assert (row.site, row.step, row.round, row.fraction) == (here.site(), 1, 1, 0.5)
+    assert "Computing here, round 1 of at most 100, 50% done" in said(client, f"/runs/{run.pk}/")
