@@ -194,6 +194,11 @@ class House(Consortium):
 
     def study(self, name: str, steps: Any = STEPS, **rules: str) -> None:
         """A project of the three members with an approved plan, each with its third of the data."""
+        self.draft(name, steps)
+        self.approve(name, **rules)
+
+    def draft(self, name: str, steps: Any = STEPS) -> None:
+        """A project of the three members with a plan that was not proposed yet."""
         on = ("-p", name)
         self.marys.run("project", "create", name, "--purpose", "Which adults see a doctor within a year?")
         for site in (self.north, self.lake):
@@ -216,16 +221,21 @@ class House(Consortium):
         for task, parameters in steps:
             pairs = [word for pair in parameters.items() for word in ("--set", "=".join(pair))]
             self.marys.run("plan", "add", task, *pairs, *on)
-        self.approve(name, **rules)
 
-    def approve(self, name: str, **rules: str) -> None:
-        """Change the plan's rules, propose it, and let the others say yes."""
+    def propose(self, name: str, **rules: str) -> None:
+        """Change the plan's rules and propose it; the others have read it when this returns."""
         on = ("-p", name)
         pairs = [word for pair in rules.items() for word in ("--set", "=".join(pair))]
         self.marys.run("plan", "rules", *pairs, *on)
         plan = self.marys.json("plan", "propose", *on)["plan"]
         for site in (self.north, self.lake):
             self.wait("the plan", lambda site=site: site.json("project", "show", *on)["plan_sha256"] == plan)
+
+    def approve(self, name: str, **rules: str) -> None:
+        """Propose the plan, and let the others say yes."""
+        on = ("-p", name)
+        self.propose(name, **rules)
+        for site in (self.north, self.lake):
             site.run("plan", "approve", *on)
         self.wait(
             "the approvals",

@@ -48,6 +48,7 @@ class Step:
     reader: str = ""
     problem: str = ""
     name: str = ""
+    labels: dict[str, str] = field(default_factory=dict)  # of its columns
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,7 @@ def _step(
     shown.patients = patients(step.cohort, dictionary)
     reads = (*task.columns, *(task.cohort.columns if task.cohort else ()))
     shown.columns = tuple(name for name in dict.fromkeys(reads) if name != SITE)
+    shown.labels = {name: catalogue.label(name, dictionary) for name in shown.columns}
     shown.most = task.max_rounds
     shown.reader = _reader(kind, plan, coordinator, policy)
     shown.leaves = _leaves(task, policy, facts.get("numbers", {}))
@@ -259,7 +261,7 @@ def _findings(
     rows += [Finding(False, _("Columns"), words) for words in missing]
     if not missing and not other:
         count = len(step.columns)
-        words = ngettext("%(count)s column is here.", "All %(count)s columns are here.", count)
+        words = ngettext("%(count)s column, and it is here.", "%(count)s columns, all of them here.", count)
         rows.append(Finding(True, _("Columns"), words % {"count": count}))
     rows += [Finding(False, _("Values and levels"), words) for words in values]
     if not missing and not other and not values:
@@ -268,7 +270,7 @@ def _findings(
     if facts:
         rows.append(_rows_finding(facts, policy))
         if facts["smallest"]:
-            rows.append(_smallest_finding(facts["smallest"], policy))
+            rows.append(_smallest_finding(facts["smallest"], policy, step.labels))
     rows += [Finding(False, _("Rules"), words) for words in refused]
     if facts and not refused and not other:
         rows.append(Finding(True, _("Rules"), _("Every rule of this hospital is met.")))
@@ -288,21 +290,20 @@ def _rows_finding(facts: Mapping[str, Any], policy: Policy) -> Finding:
     return Finding(used >= policy.rows, _("Patients"), words + ".")
 
 
-def _smallest_finding(smallest: Mapping[str, Any], policy: Policy) -> Finding:
+def _smallest_finding(smallest: Mapping[str, Any], policy: Policy, labels: Mapping[str, str]) -> Finding:
     count = smallest["n"]
     words = ngettext(
-        "%(count)s patient, in a group of “%(column)s”.",
-        "%(count)s patients, in a group of “%(column)s”.",
+        "%(count)s patient, in a group of %(column)s.",
+        "%(count)s patients, in a group of %(column)s.",
         count,
     )
-    given = {"count": f"{count:,}", "column": smallest["of"]}
+    given = {"count": f"{count:,}", "column": labels.get(smallest["of"], f"“{smallest['of']}”")}
     return Finding(count >= policy.cell, _("Smallest group"), words % given)
 
 
-def rules(policy: Policy) -> list[tuple[str, str]]:
+def rules(policy: Policy, *, secure_sum: bool) -> list[tuple[str, str]]:
     """This hospital's own rules, as they bear on any plan."""
-    share = policy.ratio
-    return [
+    found = [
         (_("Patients in a step"), _("at least %(number)s") % {"number": policy.rows}),
         (
             _("Patients in a group"),
@@ -310,15 +311,15 @@ def rules(policy: Policy) -> list[tuple[str, str]]:
         ),
         (
             _("Coefficients of a model"),
-            _("at most %(number)s for 100 patients") % {"number": f"{100 * share:.0f}"},
+            _("at most %(number)s for 100 patients") % {"number": f"{100 * policy.ratio:.0f}"},
         ),
         (_("Rounds of a step"), _("at most %(number)s") % {"number": policy.rounds}),
         (
             _("Patients that tell two steps apart"),
             _("none, or at least %(number)s") % {"number": policy.difference},
         ),
-        (
-            _("Hospitals in a secure sum"),
-            _("at least %(number)s") % {"number": policy.sum_of_sites},
-        ),
     ]
+    if secure_sum:
+        at_least = _("at least %(number)s") % {"number": policy.sum_of_sites}
+        found.append((_("Hospitals in a secure sum"), at_least))
+    return found

@@ -72,6 +72,21 @@ class Line:
         return "Nothing was sent" in self.row.what
 
     @property
+    def rules(self) -> str:
+        """The rules that were passed, in words."""
+        words = {
+            "rows": _("at least %s patients"),
+            "cell": _("groups of at least %s"),
+            "ratio": _("at most %s coefficients a patient"),
+            "rounds": _("at most %s rounds"),
+        }
+        said = []
+        for rule in filter(None, self.row.rules.split(", ")):
+            name, _space, limit = rule.partition(" ")
+            said.append(words[name] % limit if name in words else rule)
+        return ", ".join(said)
+
+    @property
     def what(self) -> str:
         """Without the words that stand before it as a tag."""
         return self.row.what.replace("Nothing was sent. ", "")

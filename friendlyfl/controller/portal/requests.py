@@ -186,7 +186,6 @@ def _plan(pk: int) -> Plan:
 
 def _shown(request: HttpRequest, plan: Plan, form: Approve) -> dict[str, Any]:
     project = plan.project
-    manifest, _hash = members.at_epoch(project, project.epoch)
     peer = Peer.objects.filter(site=project.coordinator).first()
     found = _found(plan)
     standing = _standing(plan)
@@ -195,13 +194,10 @@ def _shown(request: HttpRequest, plan: Plan, form: Approve) -> dict[str, Any]:
         "project": project,
         "peer": peer,
         "ours": project.coordinates,
-        "hospitals": len([member for member in manifest.members if member.site in found["content"].seats]),
-        "all_members": len(manifest.members),
         "standing": standing,
         "newer": None if plan.current else project.plans.filter(current=True).last(),
         "may_decide": may(request, "site-admin"),
         "form": form,
-        "last_days": approvals.DAYS,
     }
 
 
@@ -229,16 +225,13 @@ def _found(plan: Plan) -> dict[str, Any]:
         "columns": asked.columns(content, shown, mapping.mapping if mapping else None, described),
         "patients": asked.patients(content.cohort, Dictionary.parse(content.dictionary)),
         "dataset": dataset,
-        "mapping": mapping,
         "found": found,
         "checks": checks,
         "fits": bool(checks) and all(check.good for check in checks),
         "checking": work is not None and not work.done,
         "broke": work is not None and work.broke,
-        "checked_for": work.ended - work.began if work and work.done else 0,
-        "rules": asked.rules(policy),
+        "rules": asked.rules(policy, secure_sum=content.rules["secure_sum"]),
         "project": project,
-        "no_sums": not content.rules["secure_sum"],
     }
 
 
@@ -252,7 +245,7 @@ def _standing(plan: Plan) -> Standing:
     if plan.project.state != "open":
         return Standing("bad", _("Closed"), _("This hospital is not a member of the project now."))
     if word is None:
-        return Standing("wait", _("Waiting for this hospital"), "", open=True)
+        return Standing("wait", _("Not answered yet"), "", open=True)
     said = {"person": word.person, "day": date_format(word.at, "DATE_FORMAT"), "end": end_words(word)}
     if lacks == approvals.DECLINED:
         return Standing("bad", _("Declined"), _why(word) % {**said, "reason": word.reason}, open=True)
@@ -262,7 +255,7 @@ def _standing(plan: Plan) -> Standing:
         approvals.GROWN: _("%(person)s approved it on %(day)s, and another hospital has joined since."),
     }
     if lacks:
-        return Standing("wait", _("Waiting for this hospital"), reasons[lacks] % said, open=True)
+        return Standing("wait", _("Not answered yet"), reasons[lacks] % said, open=True)
     words = _("%(person)s approved it on %(day)s %(end)s.") % said
     return Standing("ok", _("Approved"), words, approved=True)
 

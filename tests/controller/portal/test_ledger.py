@@ -84,7 +84,7 @@ def test_each_line_says_when_to_whom_what_and_how_much(viewer, sent):
     assert "4 messages left since" in said
     for words in (
         "Approval of the plan, by adam", "This hospital is ready; its key for this run", "Totals over", ">67<",
-        "Northfield", "Births", "Run 1, step 1, round 1", "rows 20, cell 5",
+        "Northfield", "Births", "Run 1, step 1, round 1", "at least 20 patients, groups of at least 5",
         Departure.objects.last().hash[:8],
         '<span class="tag wait">Nothing was sent</span> Refused by the hospital&#x27;s rule',
     ):  # fmt: skip
@@ -115,7 +115,7 @@ def test_a_line_in_full_and_for_a_site_admin_its_numbers(viewer, sent):
     admin = signed_in("site-admin")
     said = read(admin, f"/ledger/{line.n}/")
     assert "<code>information</code>" in said and "0.333333333333333" in said and "fewer than 5" in said
-    assert "The first rows of 3 × 20." in said and "patients used" in said
+    assert "The first rows of 3 × 20." in said and "Patients used" in said
     contents.forget(line.plain_sha256)
     assert "no longer kept here" in read(admin, f"/ledger/{line.n}/")
     assert viewer.get("/ledger/999/").status_code == 404

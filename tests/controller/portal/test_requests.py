@@ -104,7 +104,7 @@ def test_the_request_says_who_asks_what_for_and_what_leaves(admin, asked):
 def test_the_dry_check_counts_here_and_sends_nothing(admin, asked):
     said = checked(admin, place(asked))
     assert "60 patients." in said and "Every rule of this hospital is met." in said
-    assert "20 patients, in a group of “died”" in said and "All 2 columns are here." in said
+    assert "20 patients, in a group of “Died in hospital”" in said and "2 columns, all of them here." in said
     assert "being counted" not in said and "data fit the plan" in said
     assert not Job.objects.exists() and not Outbox.objects.exists()
 
