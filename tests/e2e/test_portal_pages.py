@@ -16,6 +16,7 @@ import uvicorn
 from tests.controller import site as under_test
 from tests.e2e import states
 from tests.e2e.conftest import PASSWORD
+from tests.e2e.longer import longer_words
 from tests.e2e.states import State
 from tests.e2e.states.entry import wrong_first, wrong_login
 
@@ -197,9 +198,14 @@ def test_page(look: Callable[..., Seen], scene: Scene, portal: str, request: Any
     seen.page.emulate_media(media="print", forced_colors="none")
     assert len(seen.page.pdf()) > 1000
 
-    # without scripts everything is there
+    # without scripts everything is there, and in a language of longer words nothing moves sideways either
     if state.act is None and state.status < 400:
-        plain = look(scene.path, role=state.role, java_script_enabled=False)
+        small = {"width": 320, "height": 640}
+        with longer_words():
+            plain = look(scene.path, role=state.role, java_script_enabled=False, viewport=small)
+        picture(plain, f"{name}-longer")
+        assert "SSkkip tto tthhe ccoonntent" in plain.page.content()
+        assert plain.page.evaluate(WIDE, 320) == []
         assert plain.page.locator("h1").count() == 1
         assert plain.page.locator("main").inner_text() and plain.complaints == []
 

@@ -8,6 +8,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import path
+from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -88,7 +89,7 @@ def settings(request: HttpRequest) -> HttpResponse:
     rules = actions.policy()
     context = {
         "row": row,
-        "fingerprint": in_groups(row.fingerprint),
+        "fingerprint": [in_groups(row.fingerprint[:32]), in_groups(row.fingerprint[32:])],
         "folder": here.home().folder,
         "decides": may(request, "site-admin"),
         "people": Person.objects.filter(is_active=True).count(),
@@ -131,24 +132,27 @@ class RulesForm(Plain):
                 label=rule.asks,
                 help_text=_("%(protects)s Usually %(usual)s.")
                 % {"protects": rule.protects, "usual": rule.usual},
-                **_number(0.01 if rule.name == "ratio" else 1, 1 if rule.name == "ratio" else 100_000),
+                **_number(rule.asks, *((0.01, 1) if rule.name == "ratio" else (1, 100_000))),
             )
-        self.fields["memory"] = forms.FloatField(
-            label=_("Most memory of a computation, in GiB"),
-            help_text=_("Protects this machine, not patients. Leave it empty for no limit."),
-            required=False,
-            **_number(0.25, 10_000),
-        )
-        self.fields["hours"] = forms.FloatField(
-            label=_("Most hours of one round"),
-            help_text=_("Protects this machine, not patients. Leave it empty for 6 hours."),
-            required=False,
-            **_number(0.01, 1_000),
-        )
+        for name, asks, without, least, most in (
+            ("memory", _("Most memory of a computation, in GiB"), _("no limit"), 0.25, 10_000),
+            ("hours", _("Most hours of one round"), _("6 hours"), 0.01, 1_000),
+        ):
+            self.fields[name] = forms.FloatField(
+                label=asks,
+                help_text=_("Protects this machine, not patients. Leave it empty for %(without)s.")
+                % {"without": without},
+                required=False,
+                **_number(asks, least, most),
+            )
 
 
-def _number(least: float, most: float) -> dict[str, Any]:
-    between = _("Enter a number from %(least)s to %(most)s.") % {"least": least, "most": most}
+def _number(asks: Any, least: float, most: float) -> dict[str, Any]:
+    between = _("%(asks)s: enter a number from %(least)s to %(most)s.") % {
+        "asks": asks,
+        "least": number_format(least, use_l10n=True, force_grouping=True),
+        "most": number_format(most, use_l10n=True, force_grouping=True),
+    }
     return {
         "min_value": least,
         "max_value": most,

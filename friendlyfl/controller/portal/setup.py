@@ -12,7 +12,7 @@ from django.contrib import messages
 from django.db.models import Exists
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import NoReverseMatch, path, reverse
+from django.urls import path, reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -20,7 +20,7 @@ from django.utils.translation import gettext_lazy
 from friendlyfl.controller import actions, here
 from friendlyfl.controller.models import Dataset, Identity, Person, Project
 from friendlyfl.controller.portal.forms import Plain
-from friendlyfl.controller.portal.page import actor, form_of, page
+from friendlyfl.controller.portal.page import actor, form_of, may, page
 from friendlyfl.core.errors import FriendlyError
 from friendlyfl.core.limits import NAME
 
@@ -42,6 +42,13 @@ class Task:
     url: str
     state: str
     role: str  # who does it
+    own: bool = True  # whether this person may; the line is no link otherwise
+
+    @property
+    def whose(self) -> str:
+        if self.own or self.state == DONE:
+            return ""
+        return _("A site-admin does this.") if self.role == "site-admin" else _("A researcher does this.")
 
     @property
     def tag(self) -> tuple[str, str | Promise]:
@@ -85,14 +92,14 @@ def tasks() -> list[Task]:
         Task(
             _("Add a dataset"),
             _("A table that is described here and stays in this hospital."),
-            _to("data") if row.has_data else _to("data_add"),
+            reverse("portal:data") if row.has_data else reverse("portal:data_add"),
             DONE if row.has_data else OPEN,
             "researcher",
         ),
         Task(
             _("Start a project, or join one"),
             _("A question that several hospitals answer together.") if router else _("After the connection."),
-            _to("projects"),
+            reverse("portal:projects"),
             DONE if row.has_project else OPEN if router else WAITING,
             "researcher",
         ),
@@ -101,13 +108,6 @@ def tasks() -> list[Task]:
     if first:
         first.state = NEXT
     return found
-
-
-def _to(name: str) -> str:
-    try:
-        return reverse(f"portal:{name}")
-    except NoReverseMatch:
-        return reverse("portal:setup")
 
 
 def open_tasks() -> list[Task]:
@@ -124,9 +124,12 @@ def in_groups(text: str, size: int = 4) -> str:
 def setup(request: HttpRequest) -> HttpResponse:
     """The list. Nothing can be changed here."""
     found = tasks()
+    for task in found:
+        task.own = may(request, task.role)
     context = {
         "tasks": found,
         "done": sum(task.state == DONE for task in found),
+        "decides": may(request, "site-admin"),
         "people": Person.objects.filter(is_active=True).count(),
     }
     return render(request, "portal/setup/setup.html", context)
@@ -188,7 +191,7 @@ class Connection(Plain):
     ca_file = forms.CharField(
         label=gettext_lazy("Your hospital's CA file, if IT gave you one"),
         help_text=gettext_lazy(
-            "Its path on this machine, such as /etc/ssl/hospital-ca.pem. Leave it empty otherwise."
+            "Its path on the machine where FriendlyFL runs, such as /etc/ssl/hospital-ca.pem."
         ),
         required=False,
         max_length=1024,
