@@ -25,10 +25,8 @@ from friendlyfl.tasks.base import Task
 from friendlyfl.tasks.dictionary import Dictionary
 
 DATASET = "clinic"
-ROWS, TABLES = 8, 3  # of an example, so that it stays one
+ROWS, TABLES, SAID = 8, 2, 2  # of an example, so that it stays one
 SHOWN_PROJECTS = 25
-# What a table of an example shows of its rows, if it has them.
-COLUMNS = 8
 
 
 @page()
@@ -154,10 +152,9 @@ def _example(task: str, kind: type[Task]) -> dict[str, Any]:
         "chosen": _chosen(kind, dictionary),
         "used": result.n.used,
         "sent": _sent(found),
-        "tables": _tables(task),
+        **_answer(task),
         "figures": _drawn(task),
         "conventions": _conventions(found),
-        "notes": list(result.notes),
         "exact": result.exact,
     }
 
@@ -212,46 +209,25 @@ def _drawn(task: str) -> list[dict[str, Any]]:
 
 
 @functools.lru_cache(maxsize=64)
-def _tables(task: str) -> list[dict[str, Any]]:
-    """The first tables of the example, cut to what can be read at a glance."""
-    from friendlyfl.tasks.publication import in_reading_order, tables_of
+def _answer(task: str) -> dict[str, Any]:
+    """What the example found: its first sentences, and its tables cut to what can be read at a glance."""
+    from friendlyfl.controller.portal.answer import Table
+    from friendlyfl.tasks.saying import sentences
+    from friendlyfl.tasks.saying.study import Study
+    from friendlyfl.tasks.saying.tables import shown
 
-    result = examples.work_out(task).result
-    if result is None:
-        return []
-    found: list[dict[str, Any]] = []
-    for name, rows in tables_of(result).items():
-        if name == "vcov" or name.startswith("curve_") or len(found) == TABLES:
-            continue
-        ordered = in_reading_order(rows)
-        columns = list(dict.fromkeys(column for row in ordered for column in row))[:COLUMNS]
-        found.append(
-            {
-                "name": name.replace("_", " ").capitalize(),
-                "columns": [
-                    {"word": column.replace("_", " "), "number": _is_number(ordered, column)}
-                    for column in columns
-                ],
-                "rows": [[cell(row.get(column)) for column in columns] for row in ordered[:ROWS]],
-                "more": max(len(ordered) - ROWS, 0),
-            }
-        )
-    return found
-
-
-def _is_number(rows: list[dict[str, Any]], column: str) -> bool:
-    return all(isinstance(row.get(column), int | float | None) for row in rows)
-
-
-def cell(value: Any) -> str:
-    """A cell of an example as people read it: four digits, a dash for what is not shown."""
-    if value is None:
-        return "–"
-    if isinstance(value, bool):
-        return _("yes") if value else _("no")
-    if isinstance(value, float):
-        return f"{value:.4g}" if abs(value) < 1e6 else f"{value:,.0f}"
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    result, kind = examples.work_out(task).result, _find(task)
+    assert result is not None
+    lead, *more = sentences(result, kind.example, _dictionary())
+    tables = [table for table in shown(Study(result, kind.example, _dictionary())) if not table.aside]
+    return {
+        "found": lead,
+        "more": more[:SAID],
+        "tables": [
+            (Table(f"table-{place}", table, table.rows[:ROWS]), max(len(table.rows) - ROWS, 0))
+            for place, table in enumerate(tables[:TABLES], start=1)
+        ],
+    }
 
 
 urlpatterns = [
