@@ -5,7 +5,7 @@ from datetime import datetime
 
 from django import template
 from django.utils import timezone
-from django.utils.formats import date_format
+from django.utils.formats import date_format, number_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
@@ -46,3 +46,9 @@ def state(name: str, words: str = "") -> SafeString:
     """A run's state as a tag: word, shape and colour. `words` instead of the usual ones."""
     kind, usual = TAGS[name]
     return format_html('<span class="tag {}">{}</span>', kind, words or usual)
+
+
+@register.filter
+def grouped(number: int) -> str:
+    """A count as a page shows it: 1,000,000."""
+    return number_format(number, use_l10n=True, force_grouping=True)
