@@ -20,7 +20,7 @@ from friendlyfl.controller.portal import steps
 from friendlyfl.controller.portal.page import may, page
 from friendlyfl.core.errors import FriendlyError
 from friendlyfl.tasks import catalogue as declared
-from friendlyfl.tasks import registry
+from friendlyfl.tasks import disclosure, registry
 from friendlyfl.tasks.base import Task
 from friendlyfl.tasks.dictionary import Dictionary
 
@@ -128,7 +128,8 @@ def _sends(kind: type[Task]) -> list[dict[str, str]]:
     for row in declared.sends(kind):
         found = rows.setdefault(row["what"], {"what": _(row["what"]), "small": ""})
         found["small"] = found["small"] or (_(row["small"]) if row["small"] else "")
-    return list(rows.values())
+    usual = _("over at least %(n)d patients, by the usual rule") % {"n": disclosure.Policy().rows}
+    return [{**row, "small": row["small"] or usual} for row in rows.values()]
 
 
 # --- the example ---
