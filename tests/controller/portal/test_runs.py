@@ -105,6 +105,7 @@ def test_a_participant_that_is_asked_is_led_to_the_request(client, study: Study)
     text = said(client, f"/runs/{run.pk}/")
     assert "Waiting for you: a site-admin of this hospital approves or declines." in text
     assert "Until then nothing is computed and nothing leaves." in text
+    assert f'<a class="btn" href="/requests/{run.plan_id}/">' in text
 
 
 def test_a_run_that_failed_says_why_what_it_means_and_who_acts(client, consortium: Consortium):
@@ -441,10 +442,9 @@ def test_a_participant_keeps_what_it_tells_of_its_progress(client, study: Study)
     study.state(run).receive()
     job = study.job("local")
     job.run = run
-    watch_ = work._Watch(job, Bell())
-    for done in (0.25, 0.5):
-        watch_.progress(done)
-        watch_._tell()
+    watched = work._Watch(job, Bell())
+    for watched.done in (0.25, 0.5):
+        watched._tell()
     row = SiteProgress.objects.get(run=run)
     assert (row.site, row.step, row.round, row.fraction) == (here.site(), 1, 1, 0.5)
     assert "Computing here, round 1 of at most 100, 50% done" in said(client, f"/runs/{run.pk}/")
