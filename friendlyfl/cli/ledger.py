@@ -1,6 +1,5 @@
 """`friendlyfl ledger`: everything that ever left this hospital."""
 
-import csv
 import sys
 from pathlib import Path
 
@@ -28,7 +27,8 @@ def ledger(csv_path: str | None, check: bool, as_json: bool) -> None:
     One line for each message: when, what kind, how much, in words. Refusals stand there too ("nothing was sent"). Each
     line holds the hash of the one before, so that a change or a gap shows.
     """
-    from friendlyfl.controller import actions
+    from friendlyfl.controller import actions, departed
+    from friendlyfl.controller.models import Departure
 
     lines, breaks = actions.export_ledger()
     if check:
@@ -38,9 +38,7 @@ def ledger(csv_path: str | None, check: bool, as_json: bool) -> None:
         sys.exit(1 if breaks else 0)
     if csv_path:
         with Path(csv_path).open("w", newline="", encoding="utf-8") as out:
-            writer = csv.DictWriter(out, fieldnames=list(lines[0]) if lines else ["n"])
-            writer.writeheader()
-            writer.writerows(lines)
+            out.writelines(departed.as_csv(Departure.objects.all()))
         click.echo(f"{len(lines)} lines are in {csv_path}.")
     elif as_json:
         show_json(lines)

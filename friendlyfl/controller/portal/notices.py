@@ -87,12 +87,14 @@ def _changed_keys() -> list[Notice]:
 
 
 def _requests() -> list[Notice]:
-    """Plans that this site has not decided on since the last hospital joined."""
+    """Plans that this site has not decided on since the last hospital joined, and those whose run waits because the yes
+    to it is over."""
     newest = Approval.objects.filter(plan=OuterRef("pk"), site=here.site()).order_by("-pk")
     asked = (
         Plan.objects.filter(current=True, project__role=PARTICIPANT, project__state="open")
         .annotate(decided=Subquery(newest.values("epoch")[:1]))
-        .filter(Q(decided=None) | Q(decided__lt=F("project__epoch")))
+        .filter(Q(decided=None) | Q(decided__lt=F("project__epoch")) | Q(run__state=core_run.STANDBY))
+        .distinct()
         .select_related("project")
         .order_by("project__name")
     )

@@ -247,6 +247,9 @@ def test_an_approval_that_is_over_says_so(admin, asked, monkeypatch):
     monkeypatch.setattr(approvals, "today", lambda: tomorrow)
     said = read(admin, place(asked))
     assert "That day is over." in said and ">Approve</button>" in said
+    assert "asks this hospital to approve" not in read(admin, "/")  # nobody is asked before a run needs it
+    assert asked.invite(steps=2).state == "standby"
+    assert "asks this hospital to approve" in read(admin, "/")
 
 
 def test_the_check_is_done_again_when_somebody_asks(admin, asked):
