@@ -28,6 +28,7 @@ from friendlyfl.controller.models import (
     Plan,
     Run,
 )
+from friendlyfl.controller.portal.project_facts import compare_page, doubted
 from friendlyfl.core import run as core_run
 from friendlyfl.core.limits import GIB
 
@@ -71,18 +72,17 @@ def waiting() -> list[Notice]:
 
 def _changed_keys() -> list[Notice]:
     """A key that is not the one this site knows: all post of that site stands still until somebody has telephoned."""
-    senders = HeldPost.objects.filter(state="refused", code="key_changed").values("sender")
     return [
         Notice(
             _(
-                "The key of %(site)s has changed. Its messages are put aside. "
+                "The key of %(site)s is in question. All post to and from there is held back. "
                 "Call them and compare the safety number before anything goes on."
             )
-            % {"site": name},
-            reverse("portal:projects"),
+            % {"site": peer.name},
+            compare_page(peer),
             waits=True,
         )
-        for name in Peer.objects.filter(site__in=senders).order_by("name").values_list("name", flat=True)
+        for peer in doubted()
     ]
 
 

@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from friendlyfl.controller import actions, members
 from friendlyfl.controller.models import Dataset, Peer, Project
-from friendlyfl.controller.portal import project_facts, project_list
+from friendlyfl.controller.portal import project_list, project_mine, project_ours
 from friendlyfl.controller.portal.forms import Plain
 from friendlyfl.controller.portal.page import actor, form_of, may, page
 from friendlyfl.core.errors import FriendlyError, UnreachableError, WireError
@@ -177,10 +177,10 @@ def project(request: HttpRequest, pk: int) -> HttpResponse:
     found = the_project(pk)
     context: dict[str, Any] = {"project": found}
     if found.coordinates:
-        seen: Any = project_facts.ours(found, number_of(request))
-        context["told"] = project_facts.tally(seen)
+        seen: Any = project_ours.ours(found, number_of(request))
+        context["told"] = project_ours.tally(seen)
     else:
-        seen = project_facts.mine(found, number_of(request))
+        seen = project_mine.mine(found, number_of(request))
     context |= {"seen": seen, "alarms": seen.alarms, "acts": may(request, seen.act.role)}
     if not found.coordinates and found.state == "joining":
         return render(request, "portal/projects/waiting.html", context)
@@ -196,7 +196,7 @@ def project_news(request: HttpRequest, pk: int) -> HttpResponse:
         peer = Peer.objects.filter(site=found.coordinator).first()
         context = {"project": found, "coordinator": peer.name if peer else ""}
         return render(request, "portal/projects/waiting_line.html", context)
-    told = project_facts.tally(project_facts.ours(found, 1))
+    told = project_ours.tally(project_ours.ours(found, 1))
     seen = request.GET.get("seen", told.mark)
     context = {"project": found, "told": told, "new": seen != told.mark}
     return render(request, "portal/projects/news.html", context)

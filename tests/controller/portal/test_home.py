@@ -143,7 +143,7 @@ def test_a_changed_key_is_the_first_thing_that_waits(client, study: Study):
     HeldPost.objects.create(**post, code="key_changed", sentence="The key of Northfield is not the one.")
     HeldPost.objects.create(**{**post, "rs_id": "b"}, code="bad_seal", sentence="It could not be opened.")
     text = said(client)
-    assert "The key of Northfield has changed. Its messages are put aside." in text
+    assert "The key of Northfield is in question. All post to and from there is held back." in text
     assert text.index("has changed") < text.index("It could not be opened.")
 
 

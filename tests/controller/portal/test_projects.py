@@ -237,11 +237,11 @@ def test_the_next_button_leads_from_the_first_code_to_the_start(client, world: W
     ours.others.append(lakeside)
     assert "Compare keys with Lakeside" in said(client, where)
     actions.verify_site(ADMIN, actions.find.peer("Lakeside"))
-    assert "agree on the names, types and units" in said(client, where) and "Verified" in said(client, where)
+    assert "Make the dictionary" in said(client, where) and "Verified" in said(client, where)
     actions.set_dictionary(RESEARCHER, ours.project, DICTIONARY)
-    assert "The plan has no step yet." in said(client, where)
+    assert "Add a step" in said(client, where)
     actions.add_step(RESEARCHER, ours.project, "connection_check", {})
-    assert "The plan is a draft." in said(client, where)
+    assert "Propose the plan" in said(client, where)
     actions.propose_plan(RESEARCHER, ours.project)
     text = said(client, where)
     assert "0 of 1 hospital has approved the plan." in text and "Asked to approve" in text
@@ -256,7 +256,7 @@ def test_the_next_button_leads_from_the_first_code_to_the_start(client, world: W
     assert "has changed since the plan was proposed" in said(client, where)
     actions.propose_plan(RESEARCHER, ours.project)
     run = actions.start_run(RESEARCHER, ours.project)
-    assert "Run 1 is under way." in said(client, where)
+    assert "Watch the run" in said(client, where)
     assert ours.ready_letter(lakeside, run).receive().state == "taken"
     assert "It takes part in the run under way." in said(client, where)
     run.refresh_from_db()

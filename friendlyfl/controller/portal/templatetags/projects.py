@@ -5,15 +5,13 @@ from datetime import datetime
 from typing import Any
 
 from django import template
-from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from friendlyfl.controller import members
 from friendlyfl.controller.models import Peer, Project
-from friendlyfl.controller.portal.project_facts import doubted
+from friendlyfl.controller.portal.project_facts import compare_page, doubted
 
 register = template.Library()
 
@@ -24,23 +22,7 @@ def alarm(
 ) -> dict[str, Any]:
     """A red panel for each hospital whose key is in question; without arguments, for all that this site knows."""
     shown = doubted() if peers is None else peers
-    return {"alarms": [(peer, _way(peer, project) if link else "") for peer in shown]}
-
-
-def _way(peer: Peer, project: Project | None) -> str:
-    """The page on which keys are compared."""
-    found = project or _shared(peer)
-    return reverse("portal:verify", args=[found.pk, peer.pk]) if found else reverse("portal:projects")
-
-
-def _shared(peer: Peer) -> Project | None:
-    """A project in which this site exchanges post with the hospital."""
-    for project in Project.objects.exclude(state="closed").order_by("pk"):
-        if project.coordinator == peer.site:
-            return project
-        if project.coordinates and peer.site in {m.site for m in members.current(project)[0].members}:
-            return project
-    return None
+    return {"alarms": [(peer, compare_page(peer, project) if link else "") for peer in shown]}
 
 
 @register.simple_tag
