@@ -259,15 +259,15 @@ def results(
 ) -> None:
     """Read the Result of each step."""
     from friendlyfl.cli.show import show
-    from friendlyfl.controller import actions
+    from friendlyfl.controller import actions, plans
+    from friendlyfl.tasks.dictionary import Dictionary
     from friendlyfl.tasks.report import Result
+    from friendlyfl.tasks.saying import sentences
 
     row = actions.find.run(the_project(project), number)
     found = [made for made in row.results.all() if step in (None, made.step)]
     if pack:
-        from friendlyfl.controller import publications
-
-        Path(pack).write_bytes(publications.zipped(row, step))
+        Path(pack).write_bytes(actions.download_result(me(), row, "pack.zip", step))
         tell(f"The publication pack is in {pack}.")
         if not out:
             return
@@ -281,8 +281,11 @@ def results(
         return
     if not found:
         tell(f"No Result is here. Run {row.number}: {_sentence(actions.overview(row))}")
+    plan = plans.read(bytes(row.plan.raw))
+    dictionary, asked = Dictionary.parse(plan.dictionary), {one.seq: one.parameters for one in plan.steps}
     for made in found:
-        show(Result.from_json(made.result))
+        result = Result.from_json(made.result)
+        show(result, said=sentences(result, asked[made.step], dictionary)[:1])
 
 
 @run.command()

@@ -25,8 +25,8 @@ def number(value: Any) -> str:
     return f"{value:,.0f}" if 1e4 <= abs(value) < 1e9 else f"{value:.4g}"
 
 
-def show(result: Result, console: Console | None = None) -> None:
-    """Print counts, tables, tests, statistics and notes, those that there are."""
+def show(result: Result, console: Console | None = None, *, said: Sequence[object] = ()) -> None:
+    """Print what it says, counts, tables, tests, statistics and notes, those that there are."""
     # Names of columns and levels come from other hospitals: they are shown, never read as markup.
     console = console or Console(highlight=False, markup=False, emoji=False)
     counts = [
@@ -40,6 +40,8 @@ def show(result: Result, console: Console | None = None) -> None:
         *(f"· {c}" for c in counts),
         style="bold",
     )
+    for sentence in said:
+        console.print(clean(sentence))
     _table(console, "Coefficients", result.coefficients)
     for name, rows in result.tables.items():
         if name != MODEL:

@@ -120,7 +120,7 @@ def simulate(
     except Exception as error:
         what = f"{type(error).__name__}: {error}"
         raise BrokenError("task_failed", f"{task} stopped with a fault of its own ({what}).") from None
-    report(outcome, out)
+    report(outcome, out, Asked(parameters, where), columns)
     if pack is not None:
         write_pack(outcome, pack, Asked(parameters, where), columns, len(frames))
     if outcome.error is not None:
@@ -218,12 +218,13 @@ def bar() -> Iterator[Progress | None]:
         )
 
 
-def report(outcome: Outcome, out: str | None) -> None:
+def report(outcome: Outcome, out: str | None, asked: Asked, columns: Dictionary) -> None:
     """The Result as JSON where asked, else as tables for a person."""
     if out is None:
         from friendlyfl.cli.show import show
+        from friendlyfl.tasks.saying import sentences
 
-        show(outcome.result)
+        show(outcome.result, said=sentences(outcome.result, asked.parameters, columns)[:1])
         return
     text = json.dumps(outcome.result.to_json(), ensure_ascii=False, allow_nan=False, indent=1) + "\n"
     if out == "-":

@@ -25,6 +25,7 @@ from friendlyfl.tasks.dictionary import SITE, Dictionary
 from friendlyfl.tasks.figures import Drawing, drawings
 from friendlyfl.tasks.ml import model_file
 from friendlyfl.tasks.report import MODEL, Result, Row, columns_of
+from friendlyfl.tasks.saying import sentences
 
 OLDEST = (1980, 1, 1, 0, 0, 0)  # what a zip can hold; the pack has no clock
 IMPORTS = {  # what a task's call may name without saying where it comes from
@@ -111,7 +112,7 @@ class Publication:
         found = {
             "methods.md": (
                 _text(self._methods(step, drawn)),
-                "The methods paragraph, notes, captions, references.",
+                "The answer in sentences, the methods paragraph, notes, captions, references.",
             ),
             "patients.csv": (
                 table(methods.flow(result)),
@@ -151,7 +152,11 @@ class Publication:
         text = methods.paragraph(
             result, self.hospitals, simulated=self.simulated, plan=self.plan_sha256 if self.plan else ""
         )
-        lines = [f"# {step.title or (task.title if task else result.task)}", "", "## Methods", "", text, ""]
+        said = sentences(result, step.parameters, self.dictionary)
+        lines = [f"# {step.title or (task.title if task else result.task)}", "", *map(str, said[:1]), ""]
+        lines += ["## Methods", "", text, ""]
+        if said[1:]:
+            lines += ["## Results", "", *(f"- {sentence}" for sentence in said), ""]
         if result.notes:
             lines += ["## Notes", "", *(f"- {note}" for note in result.notes), ""]
         if drawn:

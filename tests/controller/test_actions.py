@@ -127,6 +127,10 @@ VERBS: dict[str, tuple[str, Act]] = {
     "start_run": ("researcher", lambda who, ours: actions.start_run(who, ours.project)),
     "stop_run": ("researcher", lambda who, ours: actions.stop_run(who, run(ours))),
     "repeat_run": ("researcher", lambda who, ours: actions.repeat_run(who, run(ours))),
+    "download_result": (
+        "researcher",
+        lambda who, ours: actions.download_result(who, run(ours), "pack.zip"),
+    ),
 }
 NOT_PRESSED = {
     # These change nothing, or belong to the agent, and ask for no person; or everybody may do them for oneself.

@@ -118,6 +118,27 @@ def test_without_an_answer_the_first_sentence_says_so():
     assert [str(cell) for cell in shown(Study(separated, asked, CLINIC))[0].rows[0]][2:] == ["–", "–", "–"]
 
 
+def test_an_estimate_far_out_of_range_breaks_nothing():
+    row = {
+        "term": "age",
+        "estimate": 1.0,
+        "se": 1e4,
+        "statistic": 0.0,
+        "p": 0.9999,
+        "ci_lower": -2e4,
+        "ci_upper": 2e4,
+    }
+    figures = [Figure("Forest", "Odds", "", table="coefficients", axis="Odds ratio", ratio=True)]
+    far = Result("logistic_regression", "1.0", coefficients=[row], figures=figures)
+    asked = {"outcome": "readmitted", "predictors": "age"}
+    assert "2.72 times the odds" in str(sentences(far, asked, CLINIC)[0])
+    assert [str(cell) for cell in shown(Study(far, asked, CLINIC))[0].rows[0]][1:] == [
+        "2.72",
+        "0 or more",
+        ">0.99",
+    ]
+
+
 def test_a_task_of_another_package_is_said_by_the_shape_of_its_result():
     row = {"term": "sexmale", "estimate": 0.51234, "se": 0.1, "statistic": 5.1, "p": 1e-7}
     other = Result(

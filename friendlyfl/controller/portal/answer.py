@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from friendlyfl.controller.plans import Content, PlanStep
+from friendlyfl.core.errors import WireError
 from friendlyfl.tasks import methods, publication
 from friendlyfl.tasks.dictionary import Dictionary
 from friendlyfl.tasks.figures import drawings
@@ -51,20 +52,29 @@ class Answer:
     title: str
     question: str
     lead: Piece
-    more: Sequence[Piece]
-    folded: Sequence[Piece]
-    is_answer: bool
-    warnings: Sequence[str]
-    tables: Sequence[Table]
-    asides: Sequence[Table]
-    figures: Sequence[Figure]
-    computed: Sequence[tuple[str, Sequence[str]]]
-    files: Sequence[tuple[str, str]]  # name and words of the tables' files
+    more: Sequence[Piece] = ()
+    folded: Sequence[Piece] = ()
+    is_answer: bool = False
+    warnings: Sequence[str] = ()
+    tables: Sequence[Table] = ()
+    asides: Sequence[Table] = ()
+    figures: Sequence[Figure] = ()
+    computed: Sequence[tuple[str, Sequence[str]]] = ()
+    files: Sequence[tuple[str, str]] = ()  # name and words of the tables' files
 
 
 def of(step: PlanStep, plan: Content, values: dict[str, Any]) -> Answer:
-    """The page's parts of a Result as it is stored."""
-    result = Result.from_json(values)
+    """The page's parts of a Result as it is stored; it may come from another hospital and hold anything."""
+    try:
+        return _of(step, plan, Result.from_json(values))
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, WireError):
+        words = _(
+            "This result is written in a way that this version cannot show. Its file can be downloaded."
+        )
+        return Answer(step.seq, step.title, "", words)
+
+
+def _of(step: PlanStep, plan: Content, result: Result) -> Answer:
     dictionary = Dictionary.parse(plan.dictionary)
     study = Study(result, step.parameters, dictionary)
     task = methods.task_of(result)
@@ -118,6 +128,7 @@ def _file_words(name: str) -> str:
         "numeric": _("measurements"),
         "categorical": _("levels"),
         "smd": _("standardised differences"),
+        "groups": _("groups"),
     }
     return words.get(name) or str(TABLES.get(name, name.replace("_", " ")))
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 from friendlyfl.tasks.figures.forest import NOT_DRAWN
 from friendlyfl.tasks.figures.lettering import is_number
 from friendlyfl.tasks.report import Row
-from friendlyfl.tasks.saying.pieces import Num, Piece, Said, count, interval, percent, ratio, said, width
+from friendlyfl.tasks.saying.pieces import Num, Piece, Said, count, exp, interval, percent, ratio, said, width
 from friendlyfl.tasks.saying.study import Part, Study, joined
 
 # What is multiplied; `{outcome}` is the outcome's or the event's label.
@@ -112,10 +111,12 @@ def regression(study: Study, task: str = "") -> list[Said]:
 
 
 def _ratio(study: Study, row: Row, parts: list[Part], held: Piece, named: dict[str, Piece]) -> Said:
-    lower, upper = (math.exp(v) if is_number(v) else None for v in (row.get("ci_lower"), row.get("ci_upper")))
+    estimate = exp(row["estimate"])
+    if estimate is None:
+        return said(ENDLESS, term=study.names.term(row["term"]))
     shown = {
-        "estimate": ratio(math.exp(row["estimate"])),
-        "ci": interval(study.level, lower, upper, ratio),
+        "estimate": ratio(estimate),
+        "ci": interval(study.level, exp(row.get("ci_lower")), exp(row.get("ci_upper")), ratio),
         "held": held,
         **named,
     }

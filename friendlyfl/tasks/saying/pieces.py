@@ -13,6 +13,7 @@ from typing import Any, Union
 
 from friendlyfl.tasks.figures.lettering import MINUS, is_number
 
+LARGEST = 700.0  # whose exp is still a number
 LARGE, TINY = 7, -5  # powers of ten beyond which a number is written with an exponent
 
 
@@ -81,6 +82,11 @@ def ratio(value: float) -> Num:
     if 0.095 <= value < 99.95:
         return Num(value, 2)
     return digits(value, 2 if value < 0.1 else 3)
+
+
+def exp(value: Any) -> float | None:
+    """Of a logarithm that is there, and not so large that its exp is no number."""
+    return math.exp(value) if is_number(value) and value < LARGEST else None
 
 
 def percent(value: float) -> Num:

@@ -6,7 +6,6 @@ is not defined is a dash. Nothing is computed but exp and percentages.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 from friendlyfl.tasks.figures.forest import ERRORS, NOT_DRAWN
 from friendlyfl.tasks.figures.lettering import DASH, clean, first_of, is_number
 from friendlyfl.tasks.report import MODEL, Result, Row, columns_of
-from friendlyfl.tasks.saying import patients
+from friendlyfl.tasks.saying import patients, pieces
 from friendlyfl.tasks.saying.grid import SMALL, SMALL_NOTE, Heading, Shown
 from friendlyfl.tasks.saying.headings import COUNTS, HEADINGS, NAMES, SHARES, STATISTICS, TABLES, TESTS
 from friendlyfl.tasks.saying.pieces import (
@@ -181,10 +180,10 @@ def _estimates(
 
 
 def _estimate(study: Study, row: Row, exp: bool, error: str | None) -> list[Piece]:
-    turn: Callable[[float], float] = math.exp if exp else float
-    estimate, lower, upper = (
-        turn(row[key]) if is_number(row.get(key)) else None for key in ("estimate", "ci_lower", "ci_upper")
+    turn: Callable[[Any], float | None] = (
+        pieces.exp if exp else lambda value: value if is_number(value) else None
     )
+    estimate, lower, upper = (turn(row.get(key)) for key in ("estimate", "ci_lower", "ci_upper"))
     write = ratio if exp else width(lower, upper, estimate)
     cells: list[Piece] = [_named(study, "term", row["term"]), DASH if estimate is None else write(estimate)]
     if error:

@@ -245,6 +245,16 @@ def test_a_run_that_ended_after_its_first_step_shows_it_and_says_so(client, cons
     assert "This run ended before all steps were done." in said and "720 patients are described" in said
 
 
+def test_a_result_that_nobody_can_read_spoils_nothing_else(client, study: Study):
+    run = answers.taken_part(study, "table_one", "t_test")
+    broken = json.loads(json.dumps(answers.example("t_test")))
+    broken["tables"]["groups"] = [{"mean": 1.0}, {"group": {}, "mean": "x"}]
+    answers.ended(run, [answers.example("table_one"), broken])
+    said = read(client, of(run))
+    assert "This result is written in a way that this version cannot show." in said
+    assert "720 patients are described" in said and "the whole result (JSON)" in said
+
+
 def test_a_refusal_comes_first(client, consortium: Consortium):
     run = answers.ended(answers.coordinated(consortium, "kaplan_meier"), [answers.refusal()])
     said = read(client, of(run))
