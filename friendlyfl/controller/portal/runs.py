@@ -23,7 +23,7 @@ from friendlyfl.controller.portal import overview, watch
 from friendlyfl.controller.portal.endings import ending
 from friendlyfl.controller.portal.page import actor, may, page
 from friendlyfl.controller.portal.round_chart import chart
-from friendlyfl.controller.portal.standing import run_sentence, seat_sentence, site_rows, step_words
+from friendlyfl.controller.portal.standing import run_sentence, seat_sentence, site_rows
 from friendlyfl.controller.portal.story import RunStory
 from friendlyfl.controller.portal.timeline import told
 from friendlyfl.controller.portal.watch import Watched
@@ -164,7 +164,6 @@ def _base(request: HttpRequest, seen: Watched) -> dict[str, Any]:
         "project": seen.run.project,
         "acts": seen.coordinates and may(request, "researcher"),
         "coordinator": seen.now.coordinator,
-        "step": step_words(seen.now, seen.story.machine.step),
     }
 
 
