@@ -161,7 +161,7 @@ def test_a_verb_asks_for_its_role(consortium, verb):
     least, press = VERBS[verb]
     consortium.propose()
     dataset(consortium), step(consortium), rosa()
-    if verb in ("stop_run", "repeat_run"):
+    if verb in ("stop_run", "repeat_run", "download_result"):
         run(consortium)
     below = Actor("eve", ROLES[ROLES.index(least) - 1])
     before = records()
