@@ -4,7 +4,8 @@ A participant reads the plan as it was proposed and changes nothing. A step's ow
 in steps. What a change means for approvals is decided in drafts and actions.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from django import forms
@@ -213,20 +214,13 @@ def _own(form: step_form.StepForm) -> dict[str, str]:
     return {"title": " ".join(form.cleaned_data["title"].split()), "cohort": form.cleaned_data["cohort"]}
 
 
-class _at_the_form:
+@contextmanager
+def _at_the_form(form: forms.Form, field: str | None = None) -> Iterator[None]:
     """What a verb finds wrong is said on the form, which keeps every answer."""
-
-    def __init__(self, form: forms.Form, field: str | None = None) -> None:
-        self.form, self.field = form, field
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: Any, error: Any, trace: Any) -> bool:
-        if isinstance(error, UsageError):
-            self.form.add_error(self.field, error.message)
-            return True
-        return False
+    try:
+        yield
+    except UsageError as error:
+        form.add_error(field, error.message)
 
 
 def _step_page(
