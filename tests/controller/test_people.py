@@ -73,7 +73,7 @@ def test_a_new_password_must_be_a_good_one(adam, rosa):
 def test_the_own_password_is_changed_by_who_knows_it(rosa):
     with pytest.raises(ForbiddenError) as error:
         actions.change_own_password(RESEARCHER, "wrong", OTHER)
-    assert error.value.code == "wrong_password"
+    assert error.value.code == "not_the_old_one"
     assert actions.change_own_password(RESEARCHER, PASSWORD, OTHER).check_password(OTHER)
 
 

@@ -83,12 +83,12 @@ def set_password(actor: Actor, person: Person, password: str) -> Person:
 def change_own_password(actor: Actor, password: str, new: str) -> Person:
     """Choose another password for oneself.
 
-    Raises ForbiddenError `wrong_password` if the old one is not right.
+    Raises ForbiddenError `not_the_old_one` if the old one is not right.
     """
     with acting(actor, "change_own_password", actor.name, needs="viewer"):
         person = Person.objects.filter(username=actor.name).first()
         if person is None or not person.check_password(password):
-            raise ForbiddenError("wrong_password", "This is not your password of now.")
+            raise ForbiddenError("not_the_old_one", "This is not your password of now.")
         return _set_password(person, new)
 
 

@@ -185,7 +185,7 @@ def account(request: HttpRequest) -> HttpResponse:
                     actor(request), form.cleaned_data["password_now"], form.cleaned_data["password"]
                 )
             except FriendlyError as error:
-                field = "password_now" if error.code == "wrong_password" else "password"
+                field = "password_now" if error.code == "not_the_old_one" else "password"
                 form.add_error(field, error.message)
             else:
                 forget(tried, place)
