@@ -7,7 +7,7 @@ STAMP := .venv/.installed
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-sqlite test-postgres check format docs bench pins clean
+.PHONY: help install demo test test-sqlite test-postgres check format docs pictures bench pins clean
 
 help: ## List these commands
 	@echo "FriendlyFL. Start with 'make demo'."
@@ -69,6 +69,9 @@ format: install ## Put the sources into the house style
 
 docs: install ## Write the pages of docs/tasks anew, from the tasks themselves
 	$(BIN)/python -m friendlyfl.cli.task_pages docs/tasks
+
+pictures: install ## Make the pictures of the clinician guide anew from the running product
+	FRIENDLYFL_PICTURES=docs/images/portal $(BIN)/python -m pytest -q tests/e2e/test_portal_tour.py
 
 bench: install ## Run every benchmark; each says its goal and its figure
 	@for name in relay rounds statistics; do echo "== $$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done

@@ -10,8 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from django.db.models import F, OuterRef, Q, Subquery
-from django.urls import NoReverseMatch
-from django.urls import reverse as _reverse
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -34,13 +33,6 @@ from friendlyfl.core.limits import GIB
 
 KEPT = 200  # of each kind, newest first
 DISK_LOW = 2 * GIB
-
-
-def reverse(name, args=()):  # TEMPORARY until every room is there
-    try:
-        return _reverse(name, args=args)
-    except NoReverseMatch:
-        return "/"
 
 
 @dataclass(frozen=True)
@@ -167,9 +159,7 @@ def _decisions() -> list[Notice]:
             if row.approved
             else _("%(site)s has declined the plan of %(project)s.")
         )
-        notices.append(
-            Notice(words % where, reverse("portal:project", args=[row.plan.project_id]), row.at)
-        )
+        notices.append(Notice(words % where, reverse("portal:project", args=[row.plan.project_id]), row.at))
     return notices
 
 
@@ -184,7 +174,5 @@ def _ended() -> list[Notice]:
     for run in rows:
         said = {"run": run.number, "project": run.project.name, "why": actions.reason_words(run)}
         page = "portal:results" if run.state == core_run.SUCCEEDED else "portal:run"
-        notices.append(
-            Notice((words[run.state] % said).strip(), reverse(page, args=[run.pk]), run.ended_at)
-        )
+        notices.append(Notice((words[run.state] % said).strip(), reverse(page, args=[run.pk]), run.ended_at))
     return notices
