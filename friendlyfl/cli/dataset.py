@@ -10,6 +10,7 @@ from friendlyfl.cli.opening import (
     json_option,
     me,
     of_site,
+    parameters,
     project_option,
     read_json_file,
     show_json,
@@ -66,6 +67,83 @@ def add(name: str, path: str, missing: str, as_json: bool) -> None:
         "",
     )
     for note in source.notes:
+        click.echo(f"  {note}")
+
+
+@dataset.command(
+    epilog=example(
+        "friendlyfl dataset describe patients",
+        "friendlyfl dataset describe patients --type admitted='date d.m.Y' --missing-in smoker=9",
+        "friendlyfl dataset describe patients --separator ';' --decimal ,",
+    )
+)
+@of_site
+@click.argument("name")
+@click.option(
+    "--type",
+    "types",
+    multiple=True,
+    metavar="COLUMN=TYPE",
+    help="integer, number, factor, date, 'date d.m.Y', 'date m.d.Y' or text; nothing after = lets it be guessed.",
+)
+@click.option("--missing", metavar="CODES", help="What means 'no value' in every column, with commas.")
+@click.option(
+    "--missing-in",
+    "own",
+    multiple=True,
+    metavar="COLUMN=CODES",
+    help="What means it in one column, beside those.",
+)
+@click.option("--separator", metavar="SIGN", help="Of a text file: , ; | or TAB; '' lets it be guessed.")
+@click.option("--decimal", metavar="SIGN", help="Of a text file: . or , before the decimals.")
+@click.option("--encoding", metavar="NAME", help="Of a text file: utf-8, cp1252 or utf-16.")
+@json_option
+def describe(
+    name: str,
+    types: tuple[str, ...],
+    missing: str | None,
+    own: tuple[str, ...],
+    separator: str | None,
+    decimal: str | None,
+    encoding: str | None,
+    as_json: bool,
+) -> None:
+    """Show what was guessed of a table, or correct it.
+
+    With an option the table is read again. Corrections are kept with the dataset, and count for every check and run.
+    The table itself is not changed.
+    """
+    from friendlyfl.controller import actions
+
+    row = actions.find.dataset(name)
+    said = dict(row.corrections)
+    for key, value in (("separator", separator), ("decimal", decimal), ("encoding", encoding)):
+        if value is not None:
+            said[key] = "\t" if value.upper() == "TAB" else value
+    for key, pairs in (("types", types), ("missing", own)):
+        changes = {
+            **said.get(key, {}),
+            **parameters(pairs, f"--{'type' if key == 'types' else 'missing-in'}"),
+        }
+        said[key] = {column: value for column, value in changes.items() if value}
+    if types or own or (missing, separator, decimal, encoding) != (None,) * 4:
+        actions.describe_dataset(me(), row, missing=missing, corrections=said)
+        row.refresh_from_db()
+    if as_json:
+        show_json({"name": row.name, "rows": row.rows, "missing": row.missing, **row.description,
+                   "corrections": row.corrections})  # fmt: skip
+        return
+    columns = [
+        [column["name"], column["type"], column["n"], column["missing"]]
+        for column in row.description["columns"]
+    ]
+    table(
+        f"{row.name}: {row.rows} rows. Stays in this hospital.",
+        ["column", "type", "values", "missing"],
+        columns,
+        "Not read yet.",
+    )
+    for note in row.description["guessed"]:
         click.echo(f"  {note}")
 
 

@@ -170,7 +170,7 @@ def read_json_file(path: str) -> Any:
         raise UsageError("json", f"The file {path} is not a JSON file in UTF-8.") from error
 
 
-def parameters(pairs: tuple[str, ...]) -> dict[str, str]:
+def parameters(pairs: tuple[str, ...], option: str = "--set") -> dict[str, str]:
     """`--set name=value` as a dict.
 
     Raises UsageError for a pair without an equals sign.
@@ -181,6 +181,6 @@ def parameters(pairs: tuple[str, ...]) -> dict[str, str]:
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not name:
-            raise UsageError("set", f"--set takes name=value, not {pair}.")
+            raise UsageError("set", f"{option} takes name=value, not {pair}.")
         found[name.strip()] = value.strip()
     return found

@@ -123,3 +123,29 @@ def test_a_password_from_the_environment_reaches_the_child_only(consortium, monk
     project.refresh_from_db()
     assert preflight.described(project)["path"] == HIDDEN
     assert Dataset.objects.get(pk=project.dataset.pk).path == where
+
+
+def test_guesses_are_corrected_on_the_command_line(home, tmp_path):
+    path = tmp_path / "stays.csv"
+    path.write_text("day;weight;smoker\n" + "".join(f"0{1 + n % 9}.02.2024;1,5;{n % 3}\n" for n in range(30)))
+    actions.add_dataset(RESEARCHER, "stays", str(path))
+    before = Dataset.objects.get()
+
+    def typed(*arguments: str):
+        return CliRunner().invoke(dataset, ["describe", "stays", *arguments, "--home", str(home.folder)])
+
+    assert "day" in typed().output and Dataset.objects.get().corrections == {}
+    said = typed("--type", "day=date d.m.Y", "--missing-in", "smoker=2", "--decimal", ",", "--missing", "NA")
+    assert said.exit_code == 0 and "date" in said.output, said.output
+    row = Dataset.objects.get()
+    assert row.corrections == {
+        "types": {"day": "date d.m.Y"}, "missing": {"smoker": ["2"]}, "decimal": ",",
+    }  # fmt: skip
+    assert row.missing == ["NA"] and row.digest == before.digest and row.state == "ready"
+    refused = typed("--type", "weight=integer")
+    assert isinstance(refused.exception, UsageError) and "holds numbers with decimals" in str(
+        refused.exception
+    )
+    assert Dataset.objects.get().description == row.description
+    typed("--type", "day=")
+    assert Dataset.objects.get().description["columns"][0]["type"] == "text"

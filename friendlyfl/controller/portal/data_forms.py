@@ -53,7 +53,7 @@ class AddDataset(Plain):
         max_length=500,
         widget=forms.TextInput(attrs=PLAIN),
     )
-    file = forms.FileField(label=gettext_lazy("File"), required=False, allow_empty_file=True)
+    file = forms.FileField(label=gettext_lazy("Choose a file"), required=False, allow_empty_file=True)
     sheet = forms.CharField(
         label=gettext_lazy("Sheet (Excel only, optional)"),
         help_text=gettext_lazy("Without a name the first visible sheet is read."),
@@ -172,7 +172,7 @@ class Corrected(Plain):
         guess = (
             _("Let it be guessed")
             if chosen
-            else _("As guessed: %(type)s") % {"type": tables.TYPES[column["type"]]}
+            else _("%(type)s (guessed)") % {"type": tables.TYPES[column["type"]]}
         )
         name = {"name": column["name"]}
         self.fields[f"type_{place}"] = forms.ChoiceField(

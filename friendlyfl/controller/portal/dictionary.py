@@ -193,12 +193,17 @@ def _allowed(entry: dict[str, Any]) -> str:
     if entry["type"] == "factor":
         levels = ", ".join(entry.get("levels", ()))
         return _("%(levels)s, in this order") % {"levels": levels} if entry.get("ordered") else levels
-    low, high = entry.get("range") or (None, None)
+    low, high = (_plain(bound) for bound in entry.get("range") or (None, None))
     if low is not None and high is not None:
         return _("%(low)s to %(high)s") % {"low": low, "high": high}
     if low is not None:
         return _("%(low)s or more") % {"low": low}
     return _("%(high)s or less") % {"high": high} if high is not None else ""
+
+
+def _plain(bound: Any) -> Any:
+    """10.0 is 10."""
+    return f"{bound:.12g}" if isinstance(bound, float) else bound
 
 
 urlpatterns = [

@@ -111,7 +111,7 @@ class MapColumn(Plain):
         )
 
     def _recode(self, place: int, value: str, count: int) -> None:
-        label = _("“%(value)s” (in %(count)s rows)") % {"value": value, "count": number_format(count)}
+        label = _("“%(value)s” (in %(count)s rows)") % {"value": value, "count": number_format(count, force_grouping=True)}
         made = self.made.get("recode", {}) if self.made.get("column") == self.shown else {}
         name = f"recode_{place}"
         levels = self.spec.get("levels", [])

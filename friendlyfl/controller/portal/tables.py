@@ -73,7 +73,7 @@ def _holds(column: dict[str, Any]) -> str:
 def _number(value: Any) -> str:
     if isinstance(value, str):
         return value
-    return number_format(value) if isinstance(value, int) else f"{value:.6g}"
+    return number_format(value, force_grouping=True) if isinstance(value, int) else f"{value:.6g}"
 
 
 def _notes(column: dict[str, Any], values: bool) -> list[str]:
@@ -101,7 +101,7 @@ def odd_words(column: dict[str, Any]) -> str:
         count,
     ) % {
         "name": column["name"],
-        "count": number_format(count),
+        "count": number_format(count, force_grouping=True),
         "rows": ", ".join(rows) + (", …" if count > len(rows) else ""),
     }
 

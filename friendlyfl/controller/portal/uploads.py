@@ -2,6 +2,8 @@
 for somebody who may add a dataset. What becomes of a file is decided by a verb of actions.
 """
 
+import asyncio
+import contextlib
 import shutil
 import tempfile
 from typing import Any, BinaryIO, cast
@@ -67,7 +69,10 @@ class Application(ASGIHandler):
     """Django, whose waiting bodies lie in the home too, and are cut off where nobody may send so much."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        await super().__call__(scope, _Bounded(scope, receive), send)
+        with contextlib.suppress(
+            asyncio.CancelledError
+        ):  # the process was told to stop; nobody waits any more
+            await super().__call__(scope, _Bounded(scope, receive), send)
 
     async def read_body(self, receive: Any) -> BinaryIO:
         body = tempfile.SpooledTemporaryFile(  # noqa: SIM115  # closed by Django, with the request

@@ -444,7 +444,7 @@ def mapping(project, rest: str = "") -> str:
 
 def test_columns_are_mapped_one_by_one_and_each_is_a_version(client, asked):
     assert "3 columns are not mapped yet." in said(client, mapping(asked))
-    assert "What of births is “age”?" in said(client, mapping(asked, "0/"))
+    assert "Which column here is “age”?" in said(client, mapping(asked, "0/"))
     send(client, mapping(asked, "0/"), once="a", was="age", column="born", derive="years_between", to="in")
     text = send(client, mapping(asked, "1/"), 200, once="b", was="sex", column="geschlecht")
     assert "What the values of geschlecht mean" in text and "“w” (in 20 rows)" in text

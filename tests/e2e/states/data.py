@@ -143,6 +143,6 @@ STATES = {
     "column_remove": State("column_remove", "/projects/{}/dictionary/1/remove/", agreed, role="researcher"),
     "columns_take": State("columns_take", "/projects/{}/dictionary/from/1/", agreed, role="researcher"),
     "mapping, full": State("mapping", "/projects/{}/mapping/", mapped, role="researcher"),
-    "mapping_column, recode": State("mapping_column", "/projects/{}/mapping/1/", mapped, role="researcher"),
-    "mapping_column, number": State("mapping_column", "/projects/{}/mapping/3/", mapped, role="researcher"),
+    "mapping_column, recode": State("mapping_column", "/projects/{}/mapping/3/", mapped, role="researcher"),
+    "mapping_column, number": State("mapping_column", "/projects/{}/mapping/2/", mapped, role="researcher"),
 }
