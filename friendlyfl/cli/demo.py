@@ -63,6 +63,8 @@ def demo(stay: bool, folder: str | None) -> None:
             raise click.ClickException(f"The demo stopped: {error}") from error
         if stay:
             study.stay()
+        else:
+            click.echo("To sit down at the three hospitals' portals in a browser: friendlyfl demo --stay")
         if not good:
             raise SystemExit(1)
 
