@@ -73,8 +73,8 @@ def add(name: str, path: str, missing: str, as_json: bool) -> None:
 @dataset.command(
     epilog=example(
         "friendlyfl dataset describe patients",
-        "friendlyfl dataset describe patients --type admitted='date d.m.Y' --missing-in smoker=9",
-        "friendlyfl dataset describe patients --separator ';' --decimal ,",
+        "friendlyfl dataset describe patients --type admitted='date d.m.Y'",
+        "friendlyfl dataset describe patients --missing-in smoker=9 --decimal ,",
     )
 )
 @of_site
