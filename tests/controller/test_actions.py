@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.test import override_settings
 
 from friendlyfl.controller import actions, here, members, plans
 from friendlyfl.controller.actions.actor import Actor
@@ -60,6 +61,8 @@ VERBS: dict[str, tuple[str, Act]] = {
     "switch_off_person": ("site-admin", lambda who, ours: actions.switch_off_person(who, rosa())),
     "switch_on_person": ("site-admin", lambda who, ours: actions.switch_on_person(who, rosa())),
     "set_password": ("site-admin", lambda who, ours: actions.set_password(who, rosa(), PASSWORD)),
+    "start_rehearsal": ("researcher", lambda who, ours: rehearse(who)),
+    "remove_rehearsal": ("researcher", lambda who, ours: actions.remove_rehearsal(who)),
     "set_policy": ("site-admin", lambda who, ours: actions.set_policy(who, {"rows": 30})),
     "add_dataset": ("researcher", lambda who, ours: actions.add_dataset(who, "more", dataset(ours).path)),
     "remove_dataset": ("researcher", lambda who, ours: actions.remove_dataset(who, dataset(ours))),
@@ -139,6 +142,12 @@ NOT_PRESSED = {
     "publish_project", "reason_words", "refresh_invitations", "refresh_joining", "refresh_keys", "refresh_manifests",
     "report", "safety_number",
 }  # fmt: skip
+
+
+def rehearse(who: actions.Actor) -> None:
+    """Where it is refused once the role is right, so that no process is started."""
+    with override_settings(REHEARSAL=True):
+        actions.start_rehearsal(who)
 
 
 def joiner(ours: Consortium) -> str:
