@@ -12,7 +12,7 @@ from friendlyfl.tasks.saying.pieces import Num, Piece, Said, count, digits, fixe
 from friendlyfl.tasks.saying.study import Study
 
 MEAN_SD, N_PERCENT = Said("{mean} ({sd})"), Said("{n} ({share})")
-WITH_N = Said("{group}, n = {n}")
+WITH_N = Said("{group}, n\u00a0=\u00a0{n}")
 OF_NUMBER, OF_LEVEL = Said("{column}, mean (SD)"), Said("{column}: {level}, n (%)")
 OF_MISSING, OF_QUARTILES = Said("{column}, missing"), Said("{column}, median (quartiles)")
 QUARTILES = Said("{median} ({low} to {high})")

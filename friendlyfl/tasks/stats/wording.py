@@ -134,7 +134,8 @@ def forest(title: str, ratio: str, any_terms: bool) -> list[Figure]:
 def forest_of_differences(title: str, axis: str) -> list[Figure]:
     """The forest plot of coefficients that are differences and no ratios."""
     text = f"{axis} with its 95% confidence interval for each term; the line at 0 means no difference."
-    return [Figure("Forest", f"{title}: {axis.lower()}s", text, table="coefficients", axis=axis)]
+    several = axis.replace("Difference", "differences", 1)
+    return [Figure("Forest", f"{title}: {several}", text, table="coefficients", axis=axis)]
 
 
 def r_name(name: str) -> str:
