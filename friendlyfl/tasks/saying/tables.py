@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from friendlyfl.tasks.figures.forest import ERRORS, NOT_DRAWN
@@ -93,6 +94,8 @@ def shown(study: Study) -> list[Shown]:
         made.append(_tests(study))
     if result.statistics:
         made.append(_statistics(study))
+    if all(table.aside for table in made):  # of a learned model: how good it is
+        made = [replace(table, aside=table.name != "statistics") for table in made]
     made.sort(key=lambda table: (table.aside, _place(result, table.name)))
     return [_footed(study, table) for table in made]
 
