@@ -160,7 +160,7 @@ def _consortium(consortium: Consortium, tables: Path, sites: int) -> tuple[Site,
         for site in made:
             site.process.launch()
         for site in made:
-            site.portal = site.process.wait_ready()
+            site.process.wait_ready()
         coordinator, others = made[0], made[1:]
         coordinator.run("project", "create", PROJECT)
 

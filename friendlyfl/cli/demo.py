@@ -93,7 +93,7 @@ class Study:
             for site in self.sites:
                 site.process.launch()
             for site in self.sites:
-                site.portal = site.process.wait_ready()
+                site.process.wait_ready()
             self._join(pool)
             self._data(pool)
             self._plan(pool)

@@ -116,7 +116,7 @@ class Rehearsal:
             for site in self.sites:
                 site.process.launch()
             for site in self.sites:
-                site.portal = site.process.wait_ready()
+                site.process.wait_ready()
             list(pool.map(self._login, self.sites))
 
     def _login(self, site: Site) -> None:

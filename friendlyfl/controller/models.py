@@ -64,7 +64,9 @@ class Peer(models.Model):
     card = models.JSONField()  # newest standing SignedCard seen, as SignedCard.to_json
     verified_by = models.CharField(max_length=150, blank=True)
     verified_at = models.DateTimeField(null=True)
-    doubted = models.BooleanField(default=False)  # no post goes there or comes in until a person has settled it
+    doubted = models.BooleanField(
+        default=False
+    )  # no post goes there or comes in until a person has settled it
     doubt = models.CharField(max_length=16, blank=True)  # why: "shown" by the RS, or "heard" on the telephone
     shown = models.CharField(max_length=64, blank=True)  # the other fingerprint while the RS shows it
     doubted_at = models.DateTimeField(null=True)
@@ -81,7 +83,9 @@ class Dataset(models.Model):
     rows = models.BigIntegerField()
     corrections = models.JSONField(default=dict)  # of what was guessed, as tasks.corrections reads them
     given_as = models.CharField(max_length=255, blank=True)  # the name of a file that was given at the portal
-    state = models.CharField(max_length=8, default="ready")  # reading, looked (a person has to save it), ready
+    state = models.CharField(
+        max_length=8, default="ready"
+    )  # reading, looked (a person has to save it), ready
     added_by = models.CharField(max_length=150)
     added_at = models.DateTimeField(default=timezone.now)
 

@@ -37,8 +37,7 @@ def names(where: str | Path, *, csv: Mapping[str, str] = NOTHING_SAID) -> tuple[
     """The columns of a dataset that can be used. `csv` is as of `read`."""
     place = Place.of(where)
     if place.kind == "csv":
-        said = {name: value for name, value in csv.items() if name != "decimal"}
-        return sniff(place.file, **said).names
+        return sniff(place.file, encoding=csv.get("encoding"), separator=csv.get("separator")).names
     if place.kind == "excel":
         from friendlyfl.tasks.readers.excel import sheet_names
 

@@ -39,6 +39,7 @@ class Process:
     def __init__(self, arguments: list[str], log: Path, ready: str, environment: Mapping[str, str]) -> None:
         self.arguments, self.log, self.ready = arguments, log, re.compile(ready)
         self.environment = dict(environment)
+        self.address = ""  # where it listens since it was last ready
         self._child: subprocess.Popen[bytes] | None = None
 
     @property
@@ -75,7 +76,8 @@ class Process:
             said = self.log.read_bytes()[self._begins :].decode(errors="replace")
             found = self.ready.search(said)
             if found:
-                return found.group(1)
+                self.address = found.group(1)
+                return self.address
             if not self.alive:
                 break
             time.sleep(0.05)
@@ -109,7 +111,6 @@ class Site:
     def __init__(self, consortium: "Consortium", key: str, name: str) -> None:
         self.name = name
         self.home = consortium.folder / key
-        self.portal = ""
         self.process = Process(
             ["controller", "start", "--home", str(self.home), "--port", "0"],
             consortium.folder / f"{key}.log",
@@ -129,7 +130,12 @@ class Site:
         return json.loads(self.run(*arguments, "--json"))
 
     def start(self, **environment: str) -> None:
-        self.portal = self.process.start(**environment)
+        self.process.start(**environment)
+
+    @property
+    def portal(self) -> str:
+        """The portal's address; a start may have moved it to another port."""
+        return self.process.address
 
 
 class Consortium:

@@ -36,7 +36,7 @@ class World:
         for site in consortium.sites:
             site.process.launch()
         for site in consortium.sites:
-            site.portal = site.process.wait_ready()
+            site.process.wait_ready()
 
     def first_says(self, *lines: list[str], **extra: str) -> list[Said]:
         return type_at(self.first.home, *lines, **extra)

@@ -103,9 +103,7 @@ VERBS: dict[str, tuple[str, Act]] = {
     "read_invitation": ("site-admin", lambda who, ours: actions.read_invitation(who, "FFL1-")),
     "renew_invitation": (
         "researcher",
-        lambda who, ours: actions.renew_invitation(
-            who, actions.invite_site(ADMIN, ours.project, "Hilltop")
-        ),
+        lambda who, ours: actions.renew_invitation(who, actions.invite_site(ADMIN, ours.project, "Hilltop")),
     ),
     "remove_site": (
         "site-admin",

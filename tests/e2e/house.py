@@ -172,7 +172,7 @@ class House(Consortium):
             for site in self.sites:
                 site.process.launch()
             for site in self.sites:
-                site.portal = site.process.wait_ready()
+                site.process.wait_ready()
                 self.wait(
                     "a lease", lambda site=site: site.ask("SELECT lease FROM controller_identity")[0][0]
                 )
@@ -348,8 +348,12 @@ class House(Consortium):
         """Whoever has noticed a false key looks once more, now that the right one is shown again."""
         for site in self.members:
             for (name,) in site.ask("SELECT name FROM controller_peer WHERE doubted"):
-                shown = "SELECT 1 FROM controller_peer WHERE shown <> '' AND name = ?"
-                self.wait("the right key", lambda site=site, name=name: not site.ask(shown, name))
+                self.wait(
+                    "the right key",
+                    lambda site=site, name=name: (
+                        not site.ask("SELECT 1 FROM controller_peer WHERE shown <> '' AND name = ?", name)
+                    ),
+                )
                 site.run("project", "verify", name)
 
     def last_position(self, site: Hospital) -> int:

@@ -135,7 +135,7 @@ def _mapped(
     if found["problem"]:
         return Mapped(agreed, words_of(entry), "bad", found["problem"])
     said = _("Fits: %(n)s values, %(missing)s missing.")
-    counts = {"n": number_format(found["n"], force_grouping=True), "missing": number_format(found["missing"], force_grouping=True)}
+    counts = {name: number_format(found[name], force_grouping=True) for name in ("n", "missing")}
     return Mapped(agreed, words_of(entry), "ok", said % counts)
 
 

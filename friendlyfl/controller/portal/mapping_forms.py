@@ -111,7 +111,8 @@ class MapColumn(Plain):
         )
 
     def _recode(self, place: int, value: str, count: int) -> None:
-        label = _("“%(value)s” (in %(count)s rows)") % {"value": value, "count": number_format(count, force_grouping=True)}
+        said = {"value": value, "count": number_format(count, force_grouping=True)}
+        label = _("“%(value)s” (in %(count)s rows)") % said
         made = self.made.get("recode", {}) if self.made.get("column") == self.shown else {}
         name = f"recode_{place}"
         levels = self.spec.get("levels", [])

@@ -454,7 +454,9 @@ def test_columns_are_mapped_one_by_one_and_each_is_a_version(client, asked):
     assert "Choose a category for “w”, or no value." in text
     send(client, mapping(asked, "1/"), once="d", **sex, recode_0="1", recode_1="0")
     weight = {"was": "weight", "column": "weight_lb", "factor": "0,4536"}
-    assert "Write a whole number" in send(client, mapping(asked, "2/"), 400, once="e", **weight, decimals="1.5")
+    assert "Write a whole number" in send(
+        client, mapping(asked, "2/"), 400, once="e", **weight, decimals="1.5"
+    )
     send(client, mapping(asked, "2/"), once="f", **weight, decimals="1")
     row = asked.mappings.last()
     assert row.version == 3 and row.mapping["columns"] == {
