@@ -103,6 +103,7 @@ LOCALE_PATHS = [Path(__file__).parent / "portal" / "locale"]
 LANGUAGE_COOKIE_NAME = f"{SESSION_COOKIE_NAME}_language"
 FILE_UPLOAD_HANDLERS = ["friendlyfl.controller.portal.uploads.IntoHome"]
 FILE_UPLOAD_TEMP_DIR = HOME.sub("tables")
+SILENCED_SYSTEM_CHECKS = ["files.E001"]  # whether the folder is there is checked at each start, by the home itself
 UPLOAD_BYTES = 1 << 30  # of one table that is given at the portal; larger ones are read where they lie
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 10_000  # a table has many columns, and a form asks about each
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
