@@ -4,7 +4,7 @@ from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from friendlyfl.controller import here
@@ -30,11 +30,7 @@ def _places(path: str) -> list[dict[str, Any]]:
     }
     places = []
     for name, word in words.items():
-        try:
-            url = reverse(f"portal:{name}")
-        except NoReverseMatch:
-            continue
-        places.append(
-            {"url": url, "word": word, "here": path == url or (url != "/" and path.startswith(url))}
-        )
+        url = reverse(f"portal:{name}")
+        current = path == url or (url != "/" and path.startswith(url))
+        places.append({"url": url, "word": word, "here": current})
     return places

@@ -12,13 +12,13 @@ from django import forms
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.urls import NoReverseMatch, path, reverse
+from django.urls import path, reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from friendlyfl.controller import actions, drafts, here, members, plans
 from friendlyfl.controller.actions.project import only_coordinator
-from friendlyfl.controller.models import Plan, Project, Step
+from friendlyfl.controller.models import Project, Step
 from friendlyfl.controller.portal import step_form, steps
 from friendlyfl.controller.portal.forms import Plain
 from friendlyfl.controller.portal.page import actor, form_of, may, page
@@ -92,15 +92,8 @@ def _proposed(project: Project) -> dict[str, Any]:
             if word is None
             else _("This hospital has given its word on it. The request says which, and until when it holds.")
         ],
-        "request_url": _address("portal:request", row),
+        "request_url": reverse("portal:request", args=[row.pk]),
     }
-
-
-def _address(name: str, row: Plan) -> str:
-    try:
-        return reverse(name, args=[row.pk])
-    except NoReverseMatch:
-        return ""
 
 
 def _lead(project: Project, standing: drafts.Standing) -> str:

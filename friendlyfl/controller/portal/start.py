@@ -7,7 +7,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.urls import NoReverseMatch, path, reverse
+from django.urls import path
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -27,7 +27,7 @@ def start(request: HttpRequest, pk: int) -> HttpResponse:
     project = get_object_or_404(Project, pk=pk)
     if request.method == "POST":
         run = actions.start_run(actor(request), project)
-        return redirect(_run_page(run.pk, pk))
+        return redirect("portal:run", run.pk)
     if not project.coordinates:
         name = members.name_of(project.coordinator)
         lead = _("Only the coordinator, %(name)s, can start a run. Nothing happens here.") % {"name": name}
@@ -37,13 +37,6 @@ def start(request: HttpRequest, pk: int) -> HttpResponse:
             {"project": project, "lead": lead, "standing": drafts.Standing()},
         )
     return render(request, "portal/start/start.html", {"project": project, **_answers(request, project)})
-
-
-def _run_page(run: int, project: int) -> str:
-    try:
-        return reverse("portal:run", args=[run])
-    except NoReverseMatch:
-        return reverse("portal:plan", args=[project])
 
 
 def _answers(request: HttpRequest, project: Project) -> dict[str, Any]:
