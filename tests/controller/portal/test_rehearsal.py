@@ -71,3 +71,8 @@ def test_inside_it_every_page_says_so_and_none_can_be_started(client):
     assert "You are in the rehearsal." in said(client) and "<button>Start" not in said(client)
     with pytest.raises(ConflictError, match="rehearsal already"):
         actions.start_rehearsal(RESEARCHER)
+
+
+@override_settings(REHEARSAL=True)
+def test_its_files_say_so_by_their_names(client):
+    assert 'filename="rehearsal-' in client.get("/ledger/ledger.csv")["Content-Disposition"]
