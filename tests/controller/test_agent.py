@@ -3,9 +3,11 @@
 import threading
 import time
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.sessions.models import Session
 from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
@@ -412,3 +414,11 @@ def test_the_bell_hears_another_connections_commit(study):
     finally:
         bell.stop()
         listener.join()
+
+
+def test_sessions_that_are_over_are_forgotten():
+    for key, hours in (("old", -1), ("new", 1)):
+        until = timezone.now() + timedelta(hours=hours)
+        Session.objects.create(session_key=key, session_data="", expire_date=until)
+    beat.forget_sessions()
+    assert list(Session.objects.values_list("session_key", flat=True)) == ["new"]

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 
+from django.contrib.sessions.models import Session
 from django.db import transaction
 from django.utils import timezone
 
@@ -42,6 +43,7 @@ def beat(bell: Bell) -> None:
         (5.0, send_logs),
         (10.0, look_at_keys),
         (10.0, erase_keys),
+        (3600.0, forget_sessions),
     ]
     due = dict.fromkeys(range(len(duties)), 0.0)
     while not bell.stopping:
@@ -164,3 +166,8 @@ def erase_keys() -> None:
         for digest in Outbox.objects.filter(run=run, here=False).values_list("blob", flat=True):
             contents.forget(digest)
         here.keys().erase_run(run.uid)
+
+
+def forget_sessions() -> None:
+    """Remove what is left of sign-ins that are over, half-filled forms of theirs included."""
+    Session.objects.filter(expire_date__lt=timezone.now()).delete()
