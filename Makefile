@@ -7,7 +7,7 @@ STAMP := .venv/.installed
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-sqlite test-postgres check format docs pictures bench pins clean
+.PHONY: help install demo test test-sqlite test-browser test-slow test-postgres check format docs pictures bench pins clean
 
 help: ## List these commands
 	@echo "FriendlyFL. Start with 'make demo'."
@@ -36,11 +36,17 @@ demo: install ## Three hospitals and a Routing Server on this machine study real
 test: test-postgres test-sqlite ## Run all tests, the Routing Server's on PostgreSQL and on SQLite
 
 test-sqlite: install ## Run all tests, without PostgreSQL
-	$(BIN)/python -m pytest -n $(JOBS) tests/router
-	$(BIN)/python -m pytest -n $(JOBS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal tests/router
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+
+test-browser: install ## Look at every page of the portal in a real Chromium, and try all that people do there
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "browser and not slow"
+
+test-slow: install ## Run what takes too long for every day: more kills, a rehearsal, long tables
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m slow
 
 test-postgres: install ## Run the Routing Server's tests on a real PostgreSQL (no system package needed)
-	FRIENDLYFL_TEST_DATABASE=postgres $(BIN)/python -m pytest -n $(JOBS) tests/router
+	FRIENDLYFL_TEST_DATABASE=postgres $(BIN)/python -m pytest -n $(JOBS) --dist worksteal tests/router
 
 check: install ## Style, types, import rules, migrations, deployment settings
 	$(BIN)/ruff check .
@@ -71,7 +77,7 @@ docs: install ## Write the pages of docs/tasks anew, from the tasks themselves
 	$(BIN)/python -m friendlyfl.cli.task_pages docs/tasks
 
 pictures: install ## Make the pictures of the clinician guide anew from the running product
-	FRIENDLYFL_PICTURES=docs/images/portal $(BIN)/python -m pytest -q tests/e2e/test_portal_tour.py
+	FRIENDLYFL_PICTURES=docs/images/portal $(BIN)/python -m pytest -m browser tests/e2e/test_portal_tour.py
 
 bench: install ## Run every benchmark; each says its goal and its figure
 	@for name in relay rounds statistics; do echo "== $$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done

@@ -52,6 +52,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 
 @pytest.mark.e2e
+@pytest.mark.slow  # docs/quick-start.md, which tests/e2e follows, goes most of the same way
 def test_a_study_from_nothing_to_its_end(world: World, tmp_path: Path) -> None:
     a_running_site_is_well(world)
     what_cannot_be_done_yet_says_what_comes_first(world)

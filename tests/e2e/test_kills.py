@@ -8,7 +8,8 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pytest
 
@@ -40,6 +41,11 @@ AT_THE_ROUTER = (
 )
 
 
+def places(known: Mapping[str, Sequence[str]]) -> list[Any]:
+    """Each place by its name; all but the work itself take long enough to be left to `make test-slow`."""
+    return [name if name == "work" else pytest.param(name, marks=pytest.mark.slow) for name in known]
+
+
 def killed_at(house: House, process: Process, faultpoints: Sequence[str]) -> str:
     """A run in which the process dies at each of these places in turn; returns the Results as printed."""
     process.stop()
@@ -64,13 +70,13 @@ def armed(faultpoint: str) -> dict[str, str]:
     return {"FRIENDLYFL_FAULTPOINT": f"{name}:kill:{passing}"} if name else {}
 
 
-@pytest.mark.parametrize("place", AT_A_PARTICIPANT)
+@pytest.mark.parametrize("place", places(AT_A_PARTICIPANT))
 def test_a_participant_is_killed(house: House, place: str) -> None:
     expected = house.reference
     assert killed_at(house, house.lake.process, AT_A_PARTICIPANT[place]) == expected
 
 
-@pytest.mark.parametrize("place", AT_THE_COORDINATOR)
+@pytest.mark.parametrize("place", places(AT_THE_COORDINATOR))
 def test_the_coordinator_is_killed(house: House, place: str) -> None:
     expected = house.reference
     assert killed_at(house, house.marys.process, AT_THE_COORDINATOR[place]) == expected

@@ -11,8 +11,6 @@ from friendlyfl.testing.consortium import free_port
 from tests.e2e.conftest import PASSWORD
 from tests.e2e.house import Hospital, House
 
-pytestmark = pytest.mark.xdist_group("browser")
-
 
 @pytest.fixture
 def hilltop(house: House, tmp_path: Path) -> Iterator[Hospital]:

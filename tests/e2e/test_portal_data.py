@@ -141,6 +141,7 @@ def test_a_dataset_from_the_file_to_the_mapping(
     assert list((house.marys.home / "tables").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_long_table_shows_how_far_it_is_and_other_letters_are_read(
     house: House, marys: Any, tmp_path: Path
 ) -> None:

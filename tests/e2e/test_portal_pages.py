@@ -25,7 +25,6 @@ NAMES = {"viewer": "vera", "researcher": "rosa", "site-admin": "adam"}
 
 RULES = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
 SHOTS = os.environ.get("FRIENDLYFL_SCREENSHOTS", "")  # a folder; written for human eyes, never compared
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("browser")]
 
 
 @dataclass

@@ -9,7 +9,6 @@ from tests.e2e.house import Hospital, House
 
 NAME = "Who comes back within a month"
 ELSEWHERE = "The Charlton"  # the coordinator's own name for whom a code is
-pytestmark = pytest.mark.xdist_group("browser")
 
 
 @pytest.fixture

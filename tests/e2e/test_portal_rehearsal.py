@@ -7,7 +7,7 @@ import pytest
 
 from tests.e2e.house import House
 
-pytestmark = pytest.mark.xdist_group("browser")
+pytestmark = pytest.mark.slow
 
 
 def test_one_button_starts_three_hospitals_and_one_removes_them(

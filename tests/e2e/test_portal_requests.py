@@ -2,11 +2,8 @@
 
 from typing import Any
 
-import pytest
-
 from tests.e2e.house import Hospital, House
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("browser")]
 NAME = "Who falls ill"
 FIT = "This hospital's data fit the plan, and every rule is met."
 DONE = {"timeout": 20_000}

@@ -14,8 +14,6 @@ import pytest
 from friendlyfl import datasets
 from tests.e2e.house import STUDY, House
 
-pytestmark = pytest.mark.xdist_group("browser")
-
 
 def pooled() -> tuple[dict[str, tuple[float, float, float]], Any]:
     """Odds ratios and their limits by statsmodels, from all rows in one table."""

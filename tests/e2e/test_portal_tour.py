@@ -17,7 +17,6 @@ from friendlyfl import datasets
 from tests.e2e.conftest import PASSWORD
 from tests.e2e.house import Hospital, House
 
-pytestmark = pytest.mark.xdist_group("browser")
 PICTURES = os.environ.get("FRIENDLYFL_PICTURES", "")
 NAME = "Back in hospital"
 PURPOSE = "Which patients with heart failure are back in hospital within 30 days?"

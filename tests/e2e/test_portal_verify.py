@@ -3,13 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-import pytest
-
 from friendlyfl.wire.keys import Identity
 from tests.e2e import evil
 from tests.e2e.house import STUDY, Hospital, House
-
-pytestmark = pytest.mark.xdist_group("browser")
 
 
 def open_verify(page: Any, other: str) -> str:

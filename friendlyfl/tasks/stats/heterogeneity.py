@@ -77,8 +77,11 @@ def _typical_variance(variances: Sequence[float]) -> float:
 
 
 def restricted(estimates: Sequence[float], variances: Sequence[float], start: float) -> float:
-    """Tau squared by restricted maximum likelihood: Fisher scoring, never below 0."""
-    tau2 = start
+    """Tau squared by restricted maximum likelihood: Fisher scoring, never below 0.
+
+    Where its steps go to and fro around the answer without coming nearer, the interval between them is halved instead.
+    """
+    tau2, low, high, last = start, 0.0, math.inf, math.inf
     for _ in range(ITERATIONS):
         weights = [1.0 / (variance + tau2) for variance in variances]
         mean = Pooled.of(estimates, [variance + tau2 for variance in variances]).estimate
@@ -87,8 +90,12 @@ def restricted(estimates: Sequence[float], variances: Sequence[float], start: fl
         change = (pull - (one - two / one)) / (two - 2.0 * three / one + (two / one) ** 2)
         if tau2 == 0.0 and change <= 0.0:
             return 0.0
+        low, high = (tau2, high) if change > 0.0 else (low, tau2)
         following = max(0.0, tau2 + change)
-        if abs(following - tau2) <= SETTLED * (tau2 + min(variances)):
+        if high < math.inf and (not low <= following <= high or abs(following - tau2) > last / 2.0):
+            following = (low + high) / 2.0
+        last = abs(following - tau2)
+        if last <= SETTLED * (tau2 + min(variances)):
             return following
         tau2 = following
     return tau2
