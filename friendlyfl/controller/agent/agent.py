@@ -1,6 +1,7 @@
 """The agent as a whole: its threads, from start to stop."""
 
 import logging
+import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -27,9 +28,14 @@ class Agent:
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
-        """Carry on where the last process stopped: half-read post is removed, live runs are noted, threads begin."""
+        """Carry on where the last process stopped: what it left half done is removed, live runs are noted, threads
+        begin.
+        """
         for half in here.home().sub("quarantine").iterdir():
             half.unlink()
+        for folder in here.home().sub("work").iterdir():
+            if not folder.name.startswith("check-"):  # a command may be looking at data just now
+                shutil.rmtree(folder, ignore_errors=True)
         for run in live_runs():
             commands.log(run, "restarted", step=run.step, round_=run.round)
         for duty in DUTIES:
