@@ -89,7 +89,8 @@ def test_a_dataset_from_the_file_to_the_mapping(
     page.get_by_role("link", name="Correct what was guessed").click()
     page.get_by_label("Type of age").select_option("whole number")
     page.get_by_label("Codes for “no value” in age").fill(PATIENT)
-    page.get_by_role("button", name="Read the table again").click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Read the table again").click()
     read(page)
     assert line(page, "age").startswith("age whole number corrected here 200 1 20 to 79")
     page.get_by_role("button", name="Save the dataset").click()

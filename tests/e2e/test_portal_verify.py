@@ -13,7 +13,8 @@ def open_verify(page: Any, other: str) -> str:
     page.goto("/projects/")
     page.get_by_role("link", name=STUDY, exact=True).click()
     # The link says whether keys were compared before, in any project.
-    page.get_by_role("link", name=re.compile(f"(Compare keys with|Keys of) {other}")).first.click()
+    link = re.compile(f"(Compare keys with|Keys of) {other}|^Compare keys$|safety number")
+    page.get_by_role("link", name=link).first.click()
     page.get_by_role("heading", name=f"Compare keys with {other}").wait_for()
     return str(page.url)
 
