@@ -14,6 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from friendlyfl.controller import actions, mappings, readings
 from friendlyfl.controller.models import AuditLine, Dataset, Departure, Mapping, Reading
 from friendlyfl.core.errors import ConflictError, UsageError
+from tests.controller.portal.visitor import said
 from tests.controller.world import ADMIN, DICTIONARY, RESEARCHER, choose_dataset
 
 PASSWORD = "a calm and long sentence"
@@ -55,12 +56,6 @@ def viewer() -> Client:
     client = Client(SERVER_NAME="localhost")
     client.force_login(actions.add_person(ADMIN, "vera", "viewer", PASSWORD))
     return client
-
-
-def said(client: Client, path: str, status: int = 200) -> str:
-    answer = client.get(path)
-    assert answer.status_code == status, answer.content.decode()[-1500:]
-    return " ".join(answer.content.decode().split())
 
 
 def send(client: Client, path: str, status: int = 302, once: str = "k1", **fields):

@@ -12,9 +12,10 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from friendlyfl.controller import actions
-from friendlyfl.controller.models import Approval, Dataset, Invitation, Peer, Person, Project, Run
+from friendlyfl.controller.models import Approval, Dataset, Invitation, Peer, Project, Run
 from friendlyfl.core.errors import UnreachableError
 from friendlyfl.wire import invitation
+from tests.controller.portal.visitor import said, signed_in
 from tests.controller.world import (
     ADDRESS,
     ADMIN,
@@ -27,25 +28,12 @@ from tests.controller.world import (
     later,
 )
 
-PASSWORD = "a calm and long sentence"
 NOBODY_ELSE = ("Southgate", "Riverside")
 
 
 @pytest.fixture
 def client() -> Client:
     return signed_in("site-admin")
-
-
-def signed_in(role: str) -> Client:
-    client = Client(SERVER_NAME="localhost")
-    client.force_login(Person.objects.create_user(username=f"the {role}", password=PASSWORD, role=role))
-    return client
-
-
-def said(client: Client, path: str, status: int = 200) -> str:
-    answer = client.get(path)
-    assert answer.status_code == status, answer.status_code
-    return " ".join(answer.content.decode().split())
 
 
 def sent(client: Client, path: str, **answers: Any) -> Any:

@@ -19,6 +19,7 @@ from friendlyfl.core import run as core_run
 from friendlyfl.core import seat as core_seat
 from friendlyfl.core.record import pack
 from friendlyfl.wire.codec import encode
+from tests.controller.portal.visitor import said
 from tests.controller.world import ADMIN, Consortium, Study
 
 PASSWORD = "a calm and long sentence"
@@ -33,12 +34,6 @@ def signed_in(role: str) -> Client:
 @pytest.fixture
 def client() -> Client:
     return signed_in("researcher")
-
-
-def said(client: Client, path: str, status: int = 200) -> str:
-    answer = client.get(path)
-    assert answer.status_code == status
-    return " ".join(answer.content.decode().split())
 
 
 def address(text: str, part: str) -> str:

@@ -10,6 +10,7 @@ from django.utils.translation import trans_real
 
 from friendlyfl.controller import actions, here
 from friendlyfl.controller.models import AuditLine, Person, Policy
+from tests.controller.portal.visitor import said
 from tests.controller.world import ADMIN, World
 
 PASSWORD, OTHER = "a calm and long sentence", "another calm and long sentence"
@@ -36,12 +37,6 @@ def signed_in(person: Person) -> Client:
     client = Client(SERVER_NAME="localhost")
     client.force_login(person)
     return client
-
-
-def said(client: Client, path: str) -> str:
-    answer = client.get(path)
-    assert answer.status_code == 200, path
-    return " ".join(answer.content.decode().split())
 
 
 def send(client: Client, path: str, once: str = "k", **given: object) -> tuple[int, str]:

@@ -11,28 +11,15 @@ from django.test.utils import CaptureQueriesContext
 from friendlyfl.client.house import MemoryHouse
 from friendlyfl.controller import actions, members
 from friendlyfl.controller.agent import beat
-from friendlyfl.controller.models import HeldPost, Invitation, Outbox, Peer, Person
+from friendlyfl.controller.models import HeldPost, Invitation, Outbox, Peer
+from tests.controller.portal.visitor import said, signed_in
 from tests.controller.world import ADMIN, RESEARCHER, Consortium, Study, World
 from tests.controller.world import Peer as Other
-
-PASSWORD = "a calm and long sentence"
 
 
 @pytest.fixture
 def client() -> Client:
     return signed_in("site-admin")
-
-
-def signed_in(role: str) -> Client:
-    client = Client(SERVER_NAME="localhost")
-    client.force_login(Person.objects.create_user(username=f"the {role}", password=PASSWORD, role=role))
-    return client
-
-
-def said(client: Client, path: str, status: int = 200) -> str:
-    answer = client.get(path)
-    assert answer.status_code == status, answer.status_code
-    return " ".join(answer.content.decode().split())
 
 
 def sent(client: Client, path: str, key: str = "k1", **answers: Any) -> Any:
