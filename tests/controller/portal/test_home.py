@@ -158,6 +158,7 @@ def test_a_broken_line_waits_with_its_own_sentence(client):
 def test_help_finds_words_and_says_whom_to_call(client):
     actions.add_person(ADMIN, "adam", "site-admin", PASSWORD)
     text = said(client, "/help/")
+    assert 'href="/rehearsal/"' in text  # the clinician's guide sends people here for it
     assert "Invitation code" in text and "A site-admin of this hospital: adam" in text
     found = said(client, "/help/?q=telephone")
     assert "Safety number" in found and "Invitation code" not in found
