@@ -37,6 +37,15 @@ def test_a_new_site_reads_that_nothing_happens_and_nothing_left(client):
     assert "Not connected yet" in text and "Set up this site" in text
 
 
+@pytest.mark.parametrize(
+    ("role", "starts", "joins"), [("viewer", 0, 0), ("researcher", 1, 0), ("site-admin", 1, 1)]
+)
+def test_only_those_who_may_find_the_buttons(client, role, starts, joins):
+    Person.objects.update(role=role)
+    text = said(client)
+    assert (text.count("/projects/new/"), text.count("/projects/join/")) == (starts, joins)
+
+
 def test_a_participant_sees_its_own_part_and_no_other_hospital(client, study: Study):
     study.propose()
     assert "Births: the coordinator asks this hospital to approve or decline a plan." in said(client)
