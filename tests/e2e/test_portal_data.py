@@ -61,6 +61,12 @@ def read(page: Any) -> None:
     page.get_by_role("heading", name="Columns").wait_for()
 
 
+def read_again(page: Any) -> None:
+    with page.expect_navigation():
+        page.get_by_role("button", name="Read the table again").click()
+    read(page)
+
+
 def line(page: Any, name: str) -> str:
     row = page.get_by_role("row").filter(has=page.get_by_role("rowheader", name=name, exact=True))
     return " ".join(row.inner_text().split())
@@ -82,16 +88,13 @@ def test_a_dataset_from_the_file_to_the_mapping(
     # a wrong correction is said and changes nothing; the right one is kept
     page.get_by_role("link", name="Correct what was guessed").click()
     page.get_by_label("Type of age").select_option("whole number")
-    page.get_by_role("button", name="Read the table again").click()
-    read(page)
+    read_again(page)
     assert "The table could not be read so." in page.inner_text("main")
     assert "Column “age” holds text in 1 row (201)." in page.inner_text("main")
     page.get_by_role("link", name="Correct what was guessed").click()
     page.get_by_label("Type of age").select_option("whole number")
     page.get_by_label("Codes for “no value” in age").fill(PATIENT)
-    with page.expect_navigation():
-        page.get_by_role("button", name="Read the table again").click()
-    read(page)
+    read_again(page)
     assert line(page, "age").startswith("age whole number corrected here 200 1 20 to 79")
     page.get_by_role("button", name="Save the dataset").click()
     dataset = page.url
