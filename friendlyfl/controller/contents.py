@@ -6,18 +6,18 @@ Nothing here knows what a content means.
 """
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 
 from friendlyfl.controller import here, rows
 from friendlyfl.controller.models import SmallContent
-from friendlyfl.core.limits import KIB
-
-SMALL = 64 * KIB  # up to here SQLite reads and writes faster than a folder of files does
+from friendlyfl.controller.runner.passing import Passed, arrived, as_file, passed
+from friendlyfl.core.limits import SMALL_CONTENT
 
 
 def keep(raw: bytes) -> str:
     """Store bytes under their SHA-256 and return it; safe to repeat."""
-    if len(raw) > SMALL:
+    if len(raw) > SMALL_CONTENT:
         return here.home().keep(raw)
     digest = hashlib.sha256(raw).hexdigest()
     rows.insert(SmallContent(digest=digest, raw=raw), known=True)
@@ -26,7 +26,7 @@ def keep(raw: bytes) -> str:
 
 def keep_file(path: Path) -> str:
     """Store a finished file and remove it from where it lies; returns the SHA-256."""
-    if path.stat().st_size > SMALL:
+    if path.stat().st_size > SMALL_CONTENT:
         return here.home().keep_file(path)
     digest = keep(path.read_bytes())
     path.unlink()
@@ -51,17 +51,19 @@ def size(digest: str) -> int:
     return len(found) if isinstance(found, bytes) else found.stat().st_size
 
 
-def lay_out(digest: str, path: Path) -> Path:
-    """A file with the content for another process to read: `path`, written now, or the file that is there already."""
+def for_runner(digest: str) -> Passed:
+    """The content as a request to a runner holds it."""
     found = find(digest)
-    if isinstance(found, Path):
-        return found
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path.write_bytes(found)
-    return path
+    return as_file(found) if isinstance(found, Path) else passed(found, here.home().blob(digest))
 
 
-def forget(digest: str) -> None:
-    """Remove it, if it is there."""
-    SmallContent.objects.filter(digest=digest).delete()
-    here.home().blob(digest).unlink(missing_ok=True)
+def keep_from_runner(content: Passed) -> str:
+    """Store a content that a runner's answer holds; returns the SHA-256."""
+    return keep_file(Path(content["path"])) if "path" in content else keep(arrived(content))
+
+
+def forget(digests: Iterable[str]) -> None:
+    """Remove those that are there."""
+    SmallContent.objects.filter(digest__in=digests).delete()
+    for digest in digests:
+        here.home().blob(digest).unlink(missing_ok=True)

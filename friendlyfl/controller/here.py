@@ -19,6 +19,11 @@ def identity() -> Identity:
     return rows.get(Identity, pk=1)
 
 
+def cursor() -> int:
+    """The position in this site's mailbox up to which post was taken or put aside."""
+    return int(rows.value(Identity, "cursor", pk=1))
+
+
 def policy() -> Policy:
     """This site's rules as they stand now."""
     return rows.first(Policy, pk=1) or Policy.get()

@@ -20,11 +20,11 @@ from django.db import OperationalError, transaction
 
 from friendlyfl.client.answers import InboxMessage
 from friendlyfl.controller import contents, doubts, handlers, here, members, rows, runs
-from friendlyfl.controller.contents import SMALL
 from friendlyfl.controller.handlers import EarlyPost
 from friendlyfl.controller.models import HeldPost, Identity, Project, Run, Slot
 from friendlyfl.core.errors import FriendlyError, WireError
 from friendlyfl.core.faults import faultpoint
+from friendlyfl.core.limits import SMALL_CONTENT
 from friendlyfl.wire import trust
 from friendlyfl.wire.canonical import b64, unb64
 from friendlyfl.wire.message import TYPES, Envelope, check_place, envelope_digest, slot_of
@@ -108,7 +108,7 @@ def _place(envelope: Envelope) -> tuple[Project, Run | None]:
         raise WireError("unknown_project", "A message belongs to a project that this hospital does not know.")
     if project.state == "closed" and not project.coordinates:
         raise WireError("left_project", f"A message belongs to {project.name}, which this hospital has left.")
-    run = runs.find(ctx.run) if ctx.run else None
+    run = runs.find(ctx.run, project) if ctx.run else None
     if run is not None and run.project_id != project.pk:
         raise WireError("other_project", "A message names a run of another project. It was put aside.")
     if ctx.epoch > project.epoch:
@@ -147,7 +147,7 @@ def _slot_is_free(envelope: Envelope, digest: str) -> bool:
 
 
 def _open(incoming: Incoming, envelope: Envelope, open_blob: Callable[[], BinaryIO]) -> bytes:
-    with tempfile.SpooledTemporaryFile(SMALL, dir=str(here.home().sub("quarantine"))) as out:
+    with tempfile.SpooledTemporaryFile(SMALL_CONTENT, dir=str(here.home().sub("quarantine"))) as out:
         unseal(
             incoming,
             envelope,

@@ -12,9 +12,9 @@ from functools import partial
 from typing import Any
 
 from friendlyfl.controller import contents, doubts, here, ledger, members, rows
-from friendlyfl.controller.contents import SMALL
-from friendlyfl.controller.models import Outbox, Project, Run
+from friendlyfl.controller.models import Identity, Outbox, Project, Run
 from friendlyfl.core.errors import WireError
+from friendlyfl.core.limits import SMALL_CONTENT
 from friendlyfl.wire.codec import encode
 from friendlyfl.wire.keys import STANDING
 from friendlyfl.wire.message import TYPES, Context, new_message_id
@@ -96,14 +96,15 @@ def _seal_for(
     seal_to = partial(
         seal, io.BytesIO(content), len(content), ctx=ctx, recipients=recipients, identity=here.keys().identity
     )
-    if len(content) <= SMALL:
+    if len(content) <= SMALL_CONTENT:
         memory = io.BytesIO()
         post = seal_to(blob=memory)
-        sealed = contents.keep(memory.getvalue())
+        size, sealed = memory.tell(), contents.keep(memory.getvalue())
     else:
         half = here.home().sub("quarantine") / f"{secrets.token_hex(8)}.out"
         with half.open("wb") as file:
             post = seal_to(blob=file)
+            size = file.tell()
         sealed = contents.keep_file(half)
     rows.insert(
         Outbox(
@@ -125,7 +126,7 @@ def _seal_for(
         round=round_,
         type=type_,
         to=to,
-        bytes=contents.size(sealed),
+        bytes=size,
         plain_sha256=hashlib.sha256(content).hexdigest(),
         sealed_sha256=sealed,
         msg=ctx.msg,
@@ -137,10 +138,11 @@ def _parts_sent(project: Project, run: Run | None, type_: str) -> int:
 
 
 def _next_seq() -> int:
-    row = here.identity()  # nobody changes it meanwhile: this transaction writes alone
-    row.seq += 1
-    rows.save(row, "seq")
-    return row.seq
+    seq = (
+        int(rows.value(Identity, "seq", pk=1)) + 1
+    )  # nobody changes it meanwhile: this transaction writes alone
+    rows.update(Identity, {"pk": 1}, seq=seq)
+    return seq
 
 
 def _recipient(site: str, type_: str, run: Run | None) -> Recipient:

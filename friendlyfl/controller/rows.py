@@ -39,6 +39,16 @@ def get(model: type[Row], *, without: Sequence[str] = (), **where: Any) -> Row:
     return found
 
 
+def value(model: type[models.Model], name: str, **where: Any) -> Any:
+    """One field, as the database stores it, of the row that fits; `model.DoesNotExist` if none does."""
+    database = _database()
+    sql, fields = _value(model, name, tuple(where))
+    found = _execute(database, sql, _values(fields, where, database)).fetchone()
+    if found is None:
+        raise model.DoesNotExist  # type: ignore[attr-defined]
+    return found[0]
+
+
 def count(model: type[models.Model], **where: Any) -> int:
     """How many rows fit."""
     database = _database()
@@ -66,6 +76,16 @@ def update(model: type[models.Model], where: dict[str, Any], **values: Any) -> i
         field.get_db_prep_save(value, database) for field, value in zip(changed, values.values(), strict=True)
     ]
     return _execute(database, sql, [*saved, *_values(fields, where, database)]).rowcount
+
+
+def update_lazily(model: type[models.Model], where: dict[str, Any], **values: Any) -> int:
+    """`update` as a transaction of its own that does not wait for the disk: a killed process loses nothing, a power cut
+    may undo it. For what is only found out again then."""
+    _execute(_database(), "PRAGMA synchronous = NORMAL", [])
+    try:
+        return update(model, where, **values)
+    finally:
+        _execute(_database(), "PRAGMA synchronous = FULL", [])
 
 
 def save(row: models.Model, *names: str) -> None:
@@ -138,6 +158,12 @@ def _selection(
         sql += f' ORDER BY "{_field(model, order.removeprefix("-")).column}"{down}'
     names = tuple(field.attname for field in read)
     return _Selection(sql + tail, _fields(model, where), names, tuple(conversions))
+
+
+@cache
+def _value(model: type[models.Model], name: str, where: tuple[str, ...]) -> tuple[str, tuple[Any, ...]]:
+    sql = f'SELECT "{_field(model, name).column}" FROM {_table(model)}{_condition(model, where)} LIMIT 1'  # noqa: S608
+    return sql, _fields(model, where)
 
 
 @cache

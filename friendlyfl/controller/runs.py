@@ -60,8 +60,11 @@ def _remember(run_uid: str, side: str, n: int, machine: Machine) -> None:
 
 
 def feed(run_uid: str, side: str, event: Any) -> Run:
-    """Take one event: journal it, carry out what follows. An event that changes nothing leaves no trace."""
-    with transaction.atomic():
+    """Take one event: journal it, carry out what follows. An event that changes nothing leaves no trace.
+
+    Within a caller's transaction it stands or falls with that.
+    """
+    with transaction.atomic(savepoint=False):
         run = find(run_uid)
         if run is None:
             raise Run.DoesNotExist(run_uid)
@@ -82,11 +85,13 @@ def feed(run_uid: str, side: str, event: Any) -> Run:
     return run
 
 
-def find(run_uid: str) -> Run | None:
-    """The run with this uid, if it is known here."""
+def find(run_uid: str, project: Project | None = None) -> Run | None:
+    """The run with this uid, if it is known here; `project` is what the caller has read just now of its project."""
     # What is large or seldom wanted (keys, plan, dictionary) is fetched only when it is looked at.
     run = rows.first(Run, without=("keys",), uid=run_uid)
-    if run is not None:
+    if run is not None and project is not None and run.project_id == project.pk:
+        run.project = project
+    elif run is not None:
         run.project = rows.get(Project, without=("dictionary",), pk=run.project_id)
     return run
 
@@ -109,7 +114,7 @@ def _copy_state(run: Run, machine: Machine) -> None:
 
 def job_done(job: Job, side: str, event: Any, outcome: dict[str, Any] | None = None) -> None:
     """A job's effect and its done mark, together. Done twice counts once: the mark is checked first."""
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         waiting = {"pk": job.pk, "state": "waiting"}
         changed = rows.update(Job, waiting, state="done", outcome=outcome or {})
         faultpoint("job.marked")

@@ -23,6 +23,7 @@ BODY_STALL = 20  # a body that brings less than 1 KiB in this time is given up
 REQUEST_SKEW = 300  # a signature's `created` against the RS's clock
 NONCE_KEPT = 600
 CONNECTED_WITHIN = 60  # a site silent for longer is disconnected
+SMALL_CONTENT = 64 * KIB  # up to here a database and a pipe are faster than a file
 HEARTBEAT = 30
 LOGIN_KEPT = 12 * 3600
 INVITATION_KEPT = 14 * 86400

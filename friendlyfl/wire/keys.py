@@ -5,6 +5,7 @@ keys are written with mode 0600 and never leave the site; what crosses is the ca
 meant for, but nobody refuses post by it, so a wrong clock cannot stop a run.
 """
 
+import functools
 import hashlib
 import os
 from collections.abc import Mapping
@@ -35,6 +36,7 @@ SUBKEY_PUBLIC = _MLKEM_PUBLIC + 32
 WRAP = 1168  # bytes of a wrapped 32-byte content key
 SIGNATURE = 64
 STANDING = "standing"
+_REMEMBERED = 1024  # public keys, unpacked and checked: a key is bytes, so what it unpacks to never changes
 _CARD_KEYS = ("v", "site", "id_pub", "enc_pub", "kid", "use", "seq", "not_before", "not_after", "prev")
 
 
@@ -56,7 +58,7 @@ def verify(public: bytes, what: str, raw: bytes, signature: bytes) -> None:
 def verify_unlabelled(public: bytes, raw: bytes, signature: bytes) -> None:
     """`verify` for bytes whose own format says what they are for (RFC 9421)."""
     try:
-        ed25519.Ed25519PublicKey.from_public_bytes(public).verify(signature, raw)
+        _verifying_key(public).verify(signature, raw)
     except (InvalidSignature, ValueError, TypeError):
         raise WireError(
             "bad_signature",
@@ -64,6 +66,11 @@ def verify_unlabelled(public: bytes, raw: bytes, signature: bytes) -> None:
             "Somebody changed them on the way or signed with another key; telephone the sender if it "
             "happens again.",
         ) from None
+
+
+@functools.lru_cache(maxsize=_REMEMBERED)
+def _verifying_key(public: bytes) -> ed25519.Ed25519PublicKey:
+    return ed25519.Ed25519PublicKey.from_public_bytes(public)
 
 
 class Identity:
@@ -185,6 +192,7 @@ class Subkey:
         return cek
 
 
+@functools.lru_cache(maxsize=_REMEMBERED)
 def encryption_key(public: bytes) -> MLKEM768X25519PublicKey:
     """The public half of a subkey, checked so that wrapping for it cannot fail later for everybody else."""
     try:

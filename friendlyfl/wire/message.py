@@ -8,7 +8,7 @@ import hashlib
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -94,7 +94,7 @@ class Context:
     seq: int
 
     def to_bytes(self) -> bytes:
-        return canonical.dumps(asdict(self))
+        return canonical.dumps(vars(self))
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,7 @@ def slot_of(ctx: Context) -> str:
 
 
 def envelope_bytes(envelope: Envelope) -> bytes:
-    return canonical.dumps(asdict(envelope))
+    return canonical.dumps({**vars(envelope), "ctx": vars(envelope.ctx)})
 
 
 def envelope_digest(raw: bytes) -> str:
@@ -249,7 +249,7 @@ def _context(value: object) -> Context:
 
 def check_context(ctx: Context) -> None:
     """Raise WireError for a context that no reader would accept; for senders, before they seal."""
-    _context(asdict(ctx))
+    _context(vars(ctx))
 
 
 def parse_delivery(raw: bytes) -> Delivery:

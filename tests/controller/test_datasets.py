@@ -12,8 +12,9 @@ from friendlyfl.cli.checkup_records import datasets
 from friendlyfl.cli.dataset import dataset
 from friendlyfl.controller import actions, preflight
 from friendlyfl.controller.models import AuditLine, Dataset
+from friendlyfl.controller.runner.passing import Passed, arrived
 from friendlyfl.core.errors import UsageError
-from tests.controller.test_runner import NEVER, local, opening, start
+from tests.controller.test_runner import NEVER, begin, local, opening, start
 from tests.controller.world import RESEARCHER, choose_dataset
 
 __all__ = ["start"]
@@ -34,10 +35,8 @@ def written(kind: str, folder: Path) -> str:
 
 
 @pytest.fixture
-def state(start, tmp_path) -> Path:
-    path = tmp_path / "state"
-    start(opening(None)).ask({"do": "begin", "step": 1, "out": str(path)}, **NEVER)
-    return path
+def state(start) -> Passed:
+    return begin(start(opening(None)))
 
 
 def test_every_kind_sends_the_same_bits(start, state, tmp_path):
@@ -46,8 +45,9 @@ def test_every_kind_sends_the_same_bits(start, state, tmp_path):
         seat = start(opening(written(kind, tmp_path)))
         opened = seat.open(**NEVER)
         assert opened["problems"] == [] and opened["rows"] == 60
-        assert local(seat, state)["rows"] == 60
-        sent.add((seat.folder / "update").read_bytes())
+        answer = local(seat, state)
+        assert answer["rows"] == 60
+        sent.add(arrived(answer["content"]))
     assert len(sent) == 1
 
 

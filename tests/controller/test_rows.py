@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.transaction import TransactionManagementError
 
 from friendlyfl.controller import rows
@@ -38,8 +38,10 @@ def test_what_fits_and_in_which_order(study):
     assert rows.first(LogLine, "-pk", run=run).at == 2.0
     assert rows.first(LogLine, site="there") is None
     assert rows.count(LogLine, run=run, sent=True) == 2 and rows.count(LogLine, site="there") == 0
-    with pytest.raises(Project.DoesNotExist):
-        rows.get(Project, uid="nobody's")
+    assert rows.value(Run, "state", pk=run.pk) == run.state
+    for asked in (rows.get, lambda model, **where: rows.value(model, "name", **where)):
+        with pytest.raises(Project.DoesNotExist):
+            asked(Project, uid="nobody's")
 
 
 def test_changes_touch_what_fits_and_nothing_else(study):
@@ -51,6 +53,21 @@ def test_changes_touch_what_fits_and_nothing_else(study):
     run.round, run.reason = 9, "not written"
     rows.save(run, "round")
     assert Run.objects.get(pk=run.pk).round == 9 and Run.objects.get(pk=run.pk).reason == ""
+
+
+def test_only_a_lazy_change_does_not_wait_for_the_disk(study):
+    def waits() -> int:
+        with connection.cursor() as cursor:
+            return cursor.execute("PRAGMA synchronous").fetchone()[0]
+
+    run, full = study.ready(), 2
+    job = rows.insert(Job(run=run, kind="local", step=1, round=7))
+    assert waits() == full
+    assert rows.update_lazily(Job, {"pk": job.pk}, state="done") == 1
+    assert waits() == full and Job.objects.get(pk=job.pk).state == "done"
+    with pytest.raises(IntegrityError):
+        rows.update_lazily(Job, {"pk": job.pk}, state=None)
+    assert waits() == full
 
 
 def test_they_belong_to_djangos_transaction_and_raise_its_errors(study):

@@ -13,7 +13,9 @@ from friendlyfl.controller import here
 from friendlyfl.controller.agent import work
 from friendlyfl.controller.agent.bell import Bell
 from friendlyfl.controller.models import LogLine, Outbox
+from friendlyfl.controller.runner import passing
 from friendlyfl.controller.runner.parent import Cancelled, Runner
+from friendlyfl.controller.runner.passing import Passed, arrived, passed
 from friendlyfl.tasks.report import Result
 from friendlyfl.wire.codec import encode
 from friendlyfl.wire.update import Update
@@ -73,16 +75,18 @@ def start(tmp_path):
         assert not runner_.folder.exists()
 
 
-def local(runner: Runner, state: Path, name: str = "update", **limits: Any) -> dict[str, Any]:
-    request = {"do": "local", "step": 1, "round": 1, "state": str(state), "out": str(runner.folder / name)}
+def local(runner: Runner, state: Passed, **limits: Any) -> dict[str, Any]:
+    request = {"do": "local", "step": 1, "round": 1, "state": state}
     return runner.ask(request, **{**NEVER, **limits})
 
 
 @pytest.fixture
-def state(tmp_path) -> Path:
-    path = tmp_path / "state"
-    path.write_bytes(encode({".round": 1}))
-    return path
+def state(tmp_path) -> Passed:
+    return passed(encode({".round": 1}), tmp_path / "state")
+
+
+def begin(lead: Runner) -> Passed:
+    return lead.ask({"do": "begin", "step": 1, "round": 1}, **NEVER)["content"]
 
 
 @pytest.fixture
@@ -98,28 +102,26 @@ def test_a_step_from_open_to_result(start, data, tmp_path):
     opened = seat.open(**NEVER)
     assert opened["problems"] == [] and opened["rows"] == 60
     assert lead.open(**NEVER)["problems"] == []
-    state = tmp_path / "state"
-    assert lead.ask({"do": "begin", "step": 1, "out": str(state)}, **NEVER)["kind"] == "state"
+    state = begin(lead)
     for round_ in range(1, 10):
-        out = seat.folder / "update"
-        asked = {"do": "local", "step": 1, "round": round_, "state": str(state), "out": str(out)}
+        asked = {"do": "local", "step": 1, "round": round_, "state": state}
         answer = seat.ask(asked, **NEVER)
-        assert answer["rows"] == 60 and answer["numbers"] == Update.from_bytes(out.read_bytes()).numbers
-        new = lead.folder / f"combined-{round_}"
-        asked = {"do": "combine", "step": 1, "state": str(state), "refused": [], "notes": [], "out": str(new)}
-        asked["updates"] = [{"site": site, "path": str(out)} for site in (1, 2)]
+        update = answer["content"]
+        assert answer["rows"] == 60 and answer["numbers"] == Update.from_bytes(arrived(update)).numbers
+        asked = {"do": "combine", "step": 1, "round": round_, "state": state, "refused": [], "notes": []}
+        asked["updates"] = [{"site": site, "update": update} for site in (1, 2)]
         answer = lead.ask(asked, **NEVER)
         if answer["kind"] == "done":
             break
-        state = new
-    result = Result.from_json(json.loads(new.read_text()))
+        state = answer["content"]
+    result = Result.from_json(json.loads(arrived(answer["content"])))
     assert result.n.used == 120
 
 
 def test_only_rows_that_meet_the_criteria_of_plan_and_step_are_there(start, data, tmp_path):
     opened = opening(data)
     opened["steps"][0]["criteria"] = ["age >= 30", "died = 1"]
-    seat, lead, state = start(opened), start(opening(None)), tmp_path / "state"
+    seat, state = start(opened), begin(start(opening(None)))
     answer = seat.open(**NEVER)
     assert answer["problems"] == [
         {"step": 1, "code": "refused_rows", "sentence": answer["problems"][0]["sentence"]}
@@ -127,7 +129,6 @@ def test_only_rows_that_meet_the_criteria_of_plan_and_step_are_there(start, data
     opened["steps"][0]["criteria"] = ["age >= 30", "not age > 69"]
     seat = start(opened)
     assert seat.open(**NEVER)["problems"] == []
-    lead.ask({"do": "begin", "step": 1, "out": str(state)}, **NEVER)
     answer = local(seat, state)
     assert answer["rows"] == 40 and "that meet the inclusion criteria" in answer["what"]
     for last, codes in ((69, ["refused_difference"]), (60, [])):
@@ -143,8 +144,7 @@ def test_the_share_of_the_rows_that_is_done_is_told(start, tmp_path):
     rows = 150_000  # three chunks
     table = tmp_path / "long.csv"
     table.write_text("age,died\n" + "".join(f"{20 + row % 60},{row % 2}\n" for row in range(rows)))
-    seat, lead, state = start(opening(table)), start(opening(None)), tmp_path / "state"
-    lead.ask({"do": "begin", "step": 1, "out": str(state)}, **NEVER)
+    seat, state = start(opening(table)), begin(start(opening(None)))
     told: list[float] = []
     answer = local(seat, state, progress=told.append)
     assert answer["rows"] == rows
@@ -152,15 +152,23 @@ def test_the_share_of_the_rows_that_is_done_is_told(start, tmp_path):
 
 
 def test_a_child_killed_between_rounds_is_started_again_with_the_same_bits(start, data, tmp_path):
-    seat, lead = start(opening(data)), start(opening(None))
-    state = tmp_path / "state"
-    lead.ask({"do": "begin", "step": 1, "out": str(state)}, **NEVER)
-    assert "trouble" not in local(seat, state, "first")
+    seat, state = start(opening(data)), begin(start(opening(None)))
+    first = local(seat, state)
     pid = seat._child.pid
     os.kill(pid, 9)
-    assert "trouble" not in local(seat, state, "second")
+    second = local(seat, state)
     assert seat._child.pid != pid
-    assert (seat.folder / "first").read_bytes() == (seat.folder / "second").read_bytes()
+    assert arrived(first["content"]) == arrived(second["content"])
+
+
+def test_a_large_content_passes_as_a_file(start, data, monkeypatch, tmp_path):
+    seat = start(opening(data))
+    state = begin(start(opening(None)))
+    small = local(seat, state)["content"]
+    monkeypatch.setattr(passing, "SMALL_CONTENT", 10)
+    large = passing.passed(arrived(state), tmp_path / "state")
+    assert list(small) == ["raw"] and list(large) == ["path"]
+    assert local(seat, large)["content"] == small
 
 
 def test_an_idle_child_has_no_way_out(start, data):
@@ -192,7 +200,7 @@ def test_a_task_that_prints_cannot_answer_by_printing(start, data, state, bad):
     while log.read_text().count(bad_tasks.NAME) < 3 and time.monotonic() < until:
         time.sleep(0.05)
     assert log.read_text().count(bad_tasks.NAME) == 3
-    assert bad_tasks.NAME.encode() not in (seat.folder / "update").read_bytes()
+    assert bad_tasks.NAME.encode() not in arrived(answer["content"])
 
 
 def gone(pid: int) -> bool:
@@ -231,8 +239,7 @@ def test_a_number_that_is_none_is_refused_with_its_name(start, data, state, bad)
 
 def test_a_child_that_is_killed_over_a_job_is_asked_again_once(start, data, state, bad):
     seat = start(opening(data, "diesonce"))
-    assert "trouble" not in local(seat, state)
-    found = Update.from_bytes((seat.folder / "update").read_bytes()).decoded()
+    found = Update.from_bytes(arrived(local(seat, state)["content"])).decoded()
     assert np.isclose(found["sum"], 2.5)
     answer = local(start(opening(data, "dies")), state)
     assert answer["trouble"] == "task_failed" and "twice: with 3." in answer["sentence"]
@@ -244,9 +251,7 @@ def test_a_task_that_is_not_installed_is_named(start, data):
 
 
 def test_a_dataset_edited_between_rounds_is_noticed(start, data, tmp_path):
-    seat, lead = start(opening(data)), start(opening(None))
-    state = tmp_path / "state"
-    lead.ask({"do": "begin", "step": 1, "out": str(state)}, **NEVER)
+    seat, state = start(opening(data)), begin(start(opening(None)))
     assert "trouble" not in local(seat, state)
     data.write_text(data.read_text() + "33,1\n")
     assert local(seat, state)["trouble"] == "dataset_changed"
@@ -261,21 +266,10 @@ def test_data_that_are_not_there_or_do_not_fit_are_said_in_codes(start, data, tm
 
 def test_an_update_of_another_shape_names_its_site(start, data, tmp_path):
     lead = start(opening(None))
-    state = tmp_path / "state"
-    lead.ask({"do": "begin", "step": 1, "out": str(state)}, **NEVER)
-    (tmp_path / "good").write_bytes(Update.of([{"sum": 1.0}]).to_bytes())
-    (tmp_path / "bad").write_bytes(b"no update")
-    asked = {
-        "do": "combine",
-        "step": 1,
-        "state": str(state),
-        "refused": [],
-        "notes": [],
-        "out": str(tmp_path / "out"),
-    }
+    asked = {"do": "combine", "step": 1, "round": 1, "state": begin(lead), "refused": [], "notes": []}
     asked["updates"] = [
-        {"site": 1, "path": str(tmp_path / "good")},
-        {"site": 2, "path": str(tmp_path / "bad")},
+        {"site": site, "update": passed(raw, tmp_path / "update")}
+        for site, raw in ((1, Update.of([{"sum": 1.0}]).to_bytes()), (2, b"no update"))
     ]
     assert lead.ask(asked, **NEVER)["bad"] == 2
 

@@ -13,6 +13,7 @@ from friendlyfl.controller import actions, commands, contents, here, ledger, row
 from friendlyfl.controller.agent import deliver, work
 from friendlyfl.controller.agent.bell import Bell
 from friendlyfl.controller.models import Departure, Job, Outbox, Run, RunEvent, Slot
+from friendlyfl.controller.runner.passing import passed
 from friendlyfl.core import faults
 from friendlyfl.core import run as core_run
 from friendlyfl.core import seat as core_seat
@@ -113,13 +114,14 @@ class FakeRunner:
 
     def ask(self, request: dict[str, Any], **_: Any) -> dict[str, Any]:
         if request["do"] == "local":
-            Path(request["out"]).write_bytes(b"update")
-            return {"numbers": 3, "rows": 60, "rules": "", "what": "totals"}
+            return {**_content(b"update"), "numbers": 3, "rows": 60, "rules": "", "what": "totals"}
         if request["do"] == "begin":
-            Path(request["out"]).write_bytes(encode({".round": 1}))
-            return {"kind": "state"}
-        Path(request["out"]).write_text(json.dumps(RESULT))
-        return {"kind": "result"}
+            return {**_content(encode({".round": 1})), "kind": "state"}
+        return {**_content(json.dumps(RESULT).encode()), "kind": "result"}
+
+
+def _content(raw: bytes) -> dict[str, Any]:
+    return {"content": passed(raw, Path("never-written"))}
 
 
 RESULT = Result(task="connection_check", version="1.0").to_json()

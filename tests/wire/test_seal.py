@@ -513,7 +513,7 @@ def test_no_reader_of_a_broadcast_sees_who_else_reads():
 
 def test_the_signature_covers_the_exact_bytes():
     """Another spelling of the same envelope, even one its sender signed, is refused."""
-    value = message.asdict(message.parse_envelope(send(b"x").incoming.envelope))
+    value = asdict(message.parse_envelope(send(b"x").incoming.envelope))
     loose = str(value).replace("'", '"').replace("None", "null").encode()
     assert loose != dumps(value)
     post = send(b"x").put(envelope=loose, signature=reference.sign(ALICE.private, b"env", loose))

@@ -163,8 +163,7 @@ def erase_keys() -> None:
             continue
         if Outbox.objects.filter(run=run, state__in=("waiting", "held")).exists():
             continue
-        for digest in Outbox.objects.filter(run=run, here=False).values_list("blob", flat=True):
-            contents.forget(digest)
+        contents.forget(Outbox.objects.filter(run=run, here=False).values_list("blob", flat=True))
         here.keys().erase_run(run.uid)
 
 

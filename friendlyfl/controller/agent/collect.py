@@ -32,13 +32,13 @@ def collect(bell: Bell) -> None:
 
 def poll(bell: Bell, wait: int = POLL_WAIT) -> int:
     """Ask once; returns how many messages came."""
-    cursor = here.identity().cursor
+    cursor = here.cursor()
     with line.noting() as router:
         page = router.inbox(cursor, wait=wait, ack=cursor)
     for message in page.messages:
         _take(message)
     # Post that was taken has moved the cursor already; post that was put aside has not.
-    if page.next != here.identity().cursor:
+    if page.next != here.cursor():
         rows.update(Identity, {"pk": 1}, cursor=page.next)
     if page.messages:
         bell.ring()

@@ -59,7 +59,8 @@ def deliver_one(row: Outbox) -> None:
     with line.noting() as router:
         router.post_message(Post.from_json(row.post), blob)
     faultpoint("deliver.accepted")
-    rows.update(Outbox, {"pk": row.pk}, state="sent", sent_at=timezone.now(), trouble="")
+    # After a power cut the same bytes would be posted once more, and the Routing Server knows them.
+    rows.update_lazily(Outbox, {"pk": row.pk}, state="sent", sent_at=timezone.now(), trouble="")
 
 
 def _deliver_here(row: Outbox) -> None:

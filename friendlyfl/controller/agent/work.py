@@ -163,17 +163,16 @@ def _not_ready(job: Job, problems: list[dict[str, Any]]) -> None:
 
 
 def _local(job: Job, runner: Runner, bell: Bell) -> None:
-    out = runner.folder / f"update-{job.step}-{job.round}"
-    state = contents.lay_out(job.inputs["state"], runner.folder / "state")
+    state = contents.for_runner(job.inputs["state"])
     faultpoint("work.before_local")
-    answer = _ask(job, runner, bell, round=job.round, state=str(state), out=str(out))
+    answer = _ask(job, runner, bell, round=job.round, state=state)
     faultpoint("work.computed")
     if "trouble" in answer:
         _fail(job, answer, core_seat.Refused(job.step, job.round, answer["trouble"], time.time()))
         return
     facts = {name: answer[name] for name in ("numbers", "rows", "rules", "what")}
     with transaction.atomic():
-        digest = contents.keep_file(out)
+        digest = contents.keep_from_runner(answer["content"])
         runs.job_done(job, runs.SEAT, core_seat.UpdateMade(job.step, job.round, digest, time.time()), facts)
 
 
@@ -188,21 +187,19 @@ def _open(job: Job, runner: Runner, bell: Bell) -> None:
 
 
 def _begin(job: Job, runner: Runner, bell: Bell) -> None:
-    out = runner.folder / f"state-{job.step}-{job.round}"
-    answer = _ask(job, runner, bell, out=str(out))
+    answer = _ask(job, runner, bell, round=job.round)
     if "trouble" in answer:
         _fail(job, answer, core_run.JobFailed(job.step, job.round, answer["trouble"], time.time()))
         return
     with transaction.atomic():
-        digest = contents.keep_file(out)
+        digest = contents.keep_from_runner(answer["content"])
         runs.job_done(job, runs.RUN, core_run.StateMade(job.step, job.round, digest, time.time()))
 
 
 def _combine(job: Job, runner: Runner, bell: Bell) -> None:
-    out = runner.folder / f"combined-{job.step}-{job.round}"
     plan = commands.content(job.run)
     updates = [
-        {"site": plan.seat_number(site), "path": str(contents.lay_out(digest, runner.folder / site))}
+        {"site": plan.seat_number(site), "update": contents.for_runner(digest)}
         for site, digest in job.inputs["updates"]
     ]
     refused, notes = _absent(job.run, plan)
@@ -211,11 +208,11 @@ def _combine(job: Job, runner: Runner, bell: Bell) -> None:
         job,
         runner,
         bell,
-        state=str(contents.lay_out(job.inputs["state"], runner.folder / "state")),
+        round=job.round,
+        state=contents.for_runner(job.inputs["state"]),
         updates=updates,
         refused=refused,
         notes=notes,
-        out=str(out),
     )
     faultpoint("work.combined")
     if "trouble" in answer:
@@ -227,7 +224,7 @@ def _combine(job: Job, runner: Runner, bell: Bell) -> None:
         runs.job_done(job, runs.RUN, trouble)
         return
     with transaction.atomic():
-        digest = contents.keep_file(out)
+        digest = contents.keep_from_runner(answer["content"])
         if answer["kind"] == "state":
             made = core_run.StateMade(job.step, job.round + 1, digest, time.time())
             runs.job_done(job, runs.RUN, made)

@@ -14,7 +14,6 @@ from functools import cached_property
 from typing import Any
 
 from friendlyfl.controller import actions, here, plans, runs
-from friendlyfl.controller.contents import SMALL
 from friendlyfl.controller.models import (
     Approval,
     LogLine,
@@ -31,6 +30,7 @@ from friendlyfl.controller.portal.story import Round, RunStory, SeatStory
 from friendlyfl.core import run as core_run
 from friendlyfl.core import seat as core_seat
 from friendlyfl.core.errors import FriendlyError
+from friendlyfl.core.limits import SMALL_CONTENT
 from friendlyfl.core.troubles import sentence
 from friendlyfl.tasks import registry
 from friendlyfl.tasks.base import State, Task
@@ -193,7 +193,7 @@ def _distances(seen: Watched, rounds: Sequence[Round]) -> list[float | None]:
     small = SmallContent.objects.filter(digest__in=[found.state for found in rounds]).values_list(
         "digest", "raw"
     )
-    states: dict[str, State] = {digest: decode(bytes(raw), limit=SMALL) for digest, raw in small}
+    states: dict[str, State] = {digest: decode(bytes(raw), limit=SMALL_CONTENT) for digest, raw in small}
     found: list[float | None] = []
     for after in rounds[1:]:
         known = after.state in states and not after.first

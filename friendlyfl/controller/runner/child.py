@@ -2,9 +2,9 @@
 and before it, while a local job takes long, lines that tell the share that is done.
 
     open     read the dataset, map it onto the dictionary, check every step; keep the table
-    local    a State file in, an Update file out          (a seat)
+    local    a State in, an Update out                    (a seat)
     trial    what the first rounds would be                (for the request page; see trial)
-    begin    the first State of a step, to a file         (the coordinator)
+    begin    the first State of a step                    (the coordinator)
     combine  a State and the Updates in, the next State or the Result out
     describe a table as it is read and guessed                (no run; see looking)
     fit      how a table fits a dictionary, column by column
@@ -24,6 +24,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from friendlyfl.controller.runner.passing import Passed, arrived, passed
 from friendlyfl.core.errors import FriendlyError, NoAnswerError
 from friendlyfl.core.limits import STATE_BYTES
 from friendlyfl.core.troubles import TROUBLES
@@ -138,10 +139,10 @@ class Seat:
         if seq not in self.tables:
             self.tables = {seq: engine.open_table(task, self.columns)}
         table = self.tables[seq]
-        state = codec.decode(Path(request["state"]).read_bytes(), limit=STATE_BYTES)
+        state = codec.decode(arrived(request["state"]), limit=STATE_BYTES)
         update = Update.of(engine.local(task, table, state, self.policy, self.progress))
-        _write(request["out"], update.to_bytes())
         return {
+            "content": _out(request, update.to_bytes()),
             "numbers": update.numbers,
             "rows": len(table),
             "rules": ", ".join(f"{name} {value}" for name, value in _rules(self.policy)),
@@ -164,8 +165,8 @@ class Seat:
         from friendlyfl.tasks import engine
         from friendlyfl.wire import codec
 
-        _write(request["out"], codec.encode(engine.begin(self._task(request["step"]))))
-        return {"kind": "state"}
+        first = codec.encode(engine.begin(self._task(request["step"])))
+        return {"kind": "state", "content": _out(request, first)}
 
     def combine(self, request: dict[str, Any]) -> Answer:
         from friendlyfl.tasks import engine
@@ -175,7 +176,7 @@ class Seat:
         from friendlyfl.wire.update import total
 
         task = self._task(request["step"])
-        state = codec.decode(Path(request["state"]).read_bytes(), limit=STATE_BYTES)
+        state = codec.decode(arrived(request["state"]), limit=STATE_BYTES)
         updates, bad = _read_updates(request["updates"])
         if bad is not None:
             return {"bad": bad}
@@ -196,8 +197,7 @@ class Seat:
         except NoAnswerError as error:
             kind, answer = "done", without_numbers(task, exchange, [error.message], int(state[engine.ROUND]))
         raw = codec.encode(answer) if kind == "state" else json.dumps(answer.to_json()).encode()
-        _write(request["out"], raw)
-        return {"kind": kind}
+        return {"kind": kind, "content": _out(request, raw)}
 
 
 def _empty(folder: Path) -> Path:
@@ -213,7 +213,7 @@ def _read_updates(given: list[dict[str, Any]]) -> tuple[list[Any], str | None]:
     updates: list[Any] = []
     for entry in given:
         try:
-            updates.append(Update.from_bytes(Path(entry["path"]).read_bytes()))
+            updates.append(Update.from_bytes(arrived(entry["update"])))
         except FriendlyError:
             return [], entry["site"]
     layouts = [update.layout for update in updates]
@@ -260,11 +260,9 @@ def _trouble(code: str, sentence: str, trace: str = "") -> Answer:
     return {"trouble": code, "sentence": sentence, "trace": trace}
 
 
-def _write(path: str, raw: bytes) -> None:
-    with Path(path).open("wb") as out:
-        out.write(raw)
-        out.flush()
-        os.fsync(out.fileno())
+def _out(request: dict[str, Any], raw: bytes) -> Passed:
+    """What a job made. This process stands in the run's work folder."""
+    return passed(raw, Path(f"{request['do']}-{request['step']}-{request['round']}").absolute())
 
 
 def _limit(limits: dict[str, Any]) -> None:

@@ -116,7 +116,7 @@ def test_a_line_in_full_and_for_a_site_admin_its_numbers(viewer, sent):
     said = read(admin, f"/ledger/{line.n}/")
     assert "<code>information</code>" in said and "0.333333333333333" in said and "fewer than 5" in said
     assert "The first rows of 3 × 20." in said and "Patients used" in said
-    contents.forget(line.plain_sha256)
+    contents.forget([line.plain_sha256])
     assert "no longer kept here" in read(admin, f"/ledger/{line.n}/")
     assert viewer.get("/ledger/999/").status_code == 404
     for other in sent.others:
