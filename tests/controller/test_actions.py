@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from functools import partialmethod
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from friendlyfl.controller.models import (
     Run,
 )
 from friendlyfl.core.errors import ConflictError, ForbiddenError, FriendlyError, NotFoundError, UsageError
+from friendlyfl.tasks.disclosure import Policy as Rules
 from friendlyfl.wire.trust import SignedManifest
 from tests.client.hospital import Hospital
 from tests.controller.memory import records
@@ -402,6 +404,18 @@ def test_names_are_one_line(world, name):
         with pytest.raises(UsageError):
             press()
     assert not Project.objects.exists() and not Dataset.objects.exists()
+
+
+def test_a_rule_that_was_not_touched_moves_with_the_version(world, monkeypatch):
+    """A method that comes later is allowed at a hospital that has changed another rule, unless it chose its list."""
+    actions.set_policy(ADMIN, {"rows": 30})
+    later = [*actions.policy()["tasks"], "comes_later"]
+    monkeypatch.setattr(Rules, "__init__", partialmethod(Rules.__init__, tasks=tuple(later)))
+    assert actions.policy()["rows"] == 30 and actions.policy()["tasks"] == later
+    monkeypatch.undo()
+    actions.set_policy(ADMIN, {"tasks": ["table_one"]})
+    actions.set_policy(ADMIN, {"cell": 6})
+    assert actions.policy()["tasks"] == ["table_one"] and actions.policy()["rows"] == 30
 
 
 def test_people_have_a_role_a_name_and_a_password():

@@ -93,7 +93,10 @@ def set_policy(actor: Actor, changes: dict[str, Any]) -> Policy:
         given = {name: value for name, value in limits.items() if value is not None}
         if any(type(value) not in (int, float) or value <= 0 for value in given.values()):
             raise UsageError("policy_value", "A limit of the runner is a number above 0.")
-        row.rules = Rules.from_json({**row.rules, **rules}).to_json()
+        # Only what was decided here is kept: a default may move with a version, as the list of analyses does.
+        decided = {**row.rules, **rules}
+        whole = Rules.from_json(decided).to_json()
+        row.rules = {name: whole[name] for name in decided}
         kept = {name: value for name, value in row.limits.items() if name not in limits}
         row.limits = {**kept, **{name: int(value) for name, value in given.items()}}
         row.save()
