@@ -252,9 +252,10 @@ SMALL = """() => Array.from(document.querySelectorAll(
     'button, input:not([type=hidden]):not([type=checkbox]):not([type=radio]), select, .btn, nav a'
   )).map(e => [e.tagName, e.textContent.trim(), e.getBoundingClientRect().height])
   .filter(([tag, text, height]) => height && height < 43.5)"""
-WIDE = """width => document.documentElement.scrollWidth <= width ? [] : Array.from(document.querySelectorAll('body *'))
+WIDE = """width => document.documentElement.scrollWidth <= width ? [] :
+  [`page of ${document.documentElement.scrollWidth}`].concat(Array.from(document.querySelectorAll('body *'))
   .filter(e => e.getBoundingClientRect().right > width + 1 && !e.closest('.scroll > *'))
-  .map(e => e.tagName + '.' + e.className + ' ' + e.textContent.trim().slice(0, 40)).slice(0, 8)"""
+  .map(e => e.tagName + '.' + e.className + ' ' + e.textContent.trim().slice(0, 40)).slice(0, 8))"""
 BORDERLESS = """() => Array.from(document.querySelectorAll('.tag, .inset')).filter(e => e.checkVisibility())
   .filter(e => getComputedStyle(e).borderStyle !== 'solid').map(e => e.textContent)"""
 
