@@ -11,7 +11,7 @@ from pathlib import Path
 
 from friendlyfl.controller import here, rows
 from friendlyfl.controller.models import SmallContent
-from friendlyfl.controller.runner.passing import Passed, arrived, as_file, passed
+from friendlyfl.controller.runner.passing import Passed, arrived, as_file, inline
 from friendlyfl.core.limits import SMALL_CONTENT
 
 
@@ -54,7 +54,7 @@ def size(digest: str) -> int:
 def for_runner(digest: str) -> Passed:
     """The content as a request to a runner holds it."""
     found = find(digest)
-    return as_file(found) if isinstance(found, Path) else passed(found, here.home().blob(digest))
+    return as_file(found) if isinstance(found, Path) else inline(found)
 
 
 def keep_from_runner(content: Passed) -> str:

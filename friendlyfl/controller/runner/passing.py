@@ -15,9 +15,14 @@ Passed = dict[str, str]
 def passed(raw: bytes, path: Path) -> Passed:
     """A content on its way; `path` is written only if it is large."""
     if len(raw) <= SMALL_CONTENT:
-        return {"raw": base64.b64encode(raw).decode("ascii")}
+        return inline(raw)
     path.write_bytes(raw)
     return as_file(path)
+
+
+def inline(raw: bytes) -> Passed:
+    """A small content."""
+    return {"raw": base64.b64encode(raw).decode("ascii")}
 
 
 def as_file(path: Path) -> Passed:
