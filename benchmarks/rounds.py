@@ -11,15 +11,12 @@ docs/benchmarks.md.
 import argparse
 import itertools
 import json
-import sqlite3
 import statistics
-import sys
 import tempfile
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
+from benchmarks.watching import events, peak, say, until_over, write
 from friendlyfl.testing.consortium import Consortium, Site, wait_for
 
 PROJECT = "Rounds"
@@ -43,12 +40,9 @@ def main() -> None:
             "rounds": len(times),
             "median_ms": round(statistics.median(times) * 1000, 1),
             "p95_ms": round(sorted(times)[max(0, -(-len(times) * 95 // 100) - 1)] * 1000, 1),
-            "peak_rss_mb": round(max(_peak(one) for one in _pids(consortium)) / 1024, 1),
+            "peak_rss_mb": round(max(peak(one) for one in _pids(consortium)) / 1024, 1),
         }
-    text = json.dumps(found)
-    print(text)
-    if options.json:
-        Path(options.json).write_text(text + "\n", encoding="utf-8")
+    write(found, options.json)
 
 
 def _options() -> argparse.Namespace:
@@ -62,12 +56,8 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _say(words: str) -> None:
-    print(words, file=sys.stderr, flush=True)
-
-
 def _consortium(consortium: Consortium, sites: int) -> tuple[Site, list[Site]]:
-    _say(f"Setting up a Routing Server, a coordinator and {sites} sites")
+    say(f"Setting up a Routing Server, a coordinator and {sites} sites")
     consortium.start_router()
     table = consortium.folder / "table.csv"
     table.write_text("x\n" + "".join(f"{row}\n" for row in range(ROWS)))
@@ -112,37 +102,19 @@ def _plan(coordinator: Site, sites: list[Site], options: argparse.Namespace) -> 
 
 
 def _run(coordinator: Site) -> None:
-    _say("Running")
+    say("Running")
     coordinator.json("run", "start", "-p", PROJECT)
-    seen: dict[str, Any] = {"state": ""}
-    while seen["state"] not in ("succeeded", "failed", "stopped"):
-        time.sleep(2.0)
-        seen = coordinator.json("run", "show", "-p", PROJECT)
-    if seen["state"] != "succeeded":
-        raise SystemExit(f"The run has {seen['state']}: {seen['reason']}")
+    until_over(coordinator)
 
 
 def _round_times(coordinator: Site) -> list[float]:
     """Seconds from each State to the next one, or to the end, from the journal; the first is the warm-up's."""
-    with sqlite3.connect(coordinator.home / "controller.sqlite3") as journal:
-        rows = journal.execute(
-            "SELECT event FROM controller_runevent WHERE side = 'run' ORDER BY n"
-        ).fetchall()
-    events = [json.loads(row[0]) for row in rows]
-    at = [event["at"] for event in events if event["event"] in ("StateMade", "StepDone")]
+    at = [event["at"] for event in events(coordinator) if event["event"] in ("StateMade", "StepDone")]
     return [after - before for before, after in itertools.pairwise(at[1:])]
 
 
 def _pids(consortium: Consortium) -> list[int]:
     return [consortium.router.pid, *(site.process.pid for site in consortium.sites)]
-
-
-def _peak(pid: int) -> int:
-    """The largest resident memory of a process so far, in KiB (Linux)."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmHWM"):
-            return int(line.split()[1])
-    return 0
 
 
 if __name__ == "__main__":

@@ -17,7 +17,6 @@ import itertools
 import json
 import os
 import platform
-import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -27,13 +26,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from benchmarks.watching import children, events, peak, say, until_over, write
 from friendlyfl.testing.consortium import Consortium, Site, wait_for
 
 PROJECT = "Statistics"
 SEED = 20261124
 PIECE = 250_000  # rows made at a time
-LOOK_EVERY = 0.2  # seconds between two looks at the processes
-ASK_EVERY = 20.0  # seconds between two questions about a run that may have failed
 TABLE_COPIES = 5  # of the pooled table that statsmodels holds at once, at most
 
 
@@ -47,7 +45,7 @@ def main() -> None:
         folder = Path(name)
         tables = folder / "tables"
         tables.mkdir()
-        _say(f"Writing {options.rows:,} rows into {options.sites} Parquet files")
+        say(f"Writing {options.rows:,} rows into {options.sites} Parquet files")
         _write_tables(tables, options)
         with Consortium(folder / "consortium") as consortium:
             coordinator, sites = _consortium(consortium, tables, options.sites)
@@ -55,7 +53,7 @@ def main() -> None:
             memory = _run(coordinator, sites)
             times = _times(coordinator)
             result = json.loads(coordinator.run("run", "results", "-p", PROJECT, "--json", "-"))["1"]
-        _say("The run is over and its processes have ended: statsmodels reads the pooled table")
+        say("The run is over and its processes have ended: statsmodels reads the pooled table")
         pooled = _in_own_process(tables)
     found = {
         "rows": options.rows,
@@ -77,10 +75,7 @@ def main() -> None:
         | {"python": platform.python_version()},
     }
     print(json.dumps(more, indent=2), file=sys.stderr)
-    text = json.dumps(found)
-    print(text)
-    if options.json:
-        Path(options.json).write_text(text + "\n", encoding="utf-8")
+    write(found, options.json)
 
 
 def _options() -> argparse.Namespace:
@@ -93,10 +88,6 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--json", help="also write the figures to this file")
     parser.add_argument("--pooled", help=argparse.SUPPRESS)  # the process of statsmodels: a folder of tables
     return parser.parse_args()
-
-
-def _say(words: str) -> None:
-    print(words, file=sys.stderr, flush=True)
 
 
 def _enough_memory(options: argparse.Namespace) -> None:
@@ -153,7 +144,7 @@ def _write_tables(folder: Path, options: argparse.Namespace) -> None:
 
 
 def _consortium(consortium: Consortium, tables: Path, sites: int) -> tuple[Site, list[Site]]:
-    _say(f"Setting up a Routing Server, a coordinator and {sites} sites")
+    say(f"Setting up a Routing Server, a coordinator and {sites} sites")
     consortium.start_router()
     with ThreadPoolExecutor(2) as pool:
         made = list(pool.map(lambda n: consortium.add_site(f"site-{n}", f"Site {n}"), range(sites + 1)))
@@ -201,71 +192,34 @@ def _plan(coordinator: Site, sites: list[Site], tables: Path, options: argparse.
 
 def _run(coordinator: Site, sites: list[Site]) -> list[dict[str, int]]:
     """Run, and return the peaks of each site's Controller and runner, in KiB."""
-    _say("Running")
+    say("Running")
     coordinator.json("run", "start", "-p", PROJECT)
     peaks: list[dict[int, int]] = [{} for _ in sites]
-    ask_at = time.monotonic() + ASK_EVERY
-    while "StepDone" not in {event["event"] for event in _journal(coordinator)}:
-        for site, peak in zip(sites, peaks, strict=True):
-            for pid in (site.process.pid, *_children(site.process.pid)):
-                peak[pid] = max(peak.get(pid, 0), _peak(pid))
-        time.sleep(LOOK_EVERY)
-        if time.monotonic() > ask_at:
-            _may_go_on(coordinator)
-            ask_at = time.monotonic() + ASK_EVERY
-    wait_for("the end", lambda: _may_go_on(coordinator) == "succeeded")
+
+    def look() -> None:
+        for site, seen in zip(sites, peaks, strict=True):
+            for pid in (site.process.pid, *children(site.process.pid)):
+                seen[pid] = max(seen.get(pid, 0), peak(pid))
+
+    until_over(coordinator, look)
     memory = []
-    for site, peak in zip(sites, peaks, strict=True):
-        own = max(peak.pop(site.process.pid), _peak(site.process.pid))
-        memory.append({"controller": own, "runner": max(peak.values(), default=0)})
+    for site, seen in zip(sites, peaks, strict=True):
+        own = max(seen.pop(site.process.pid), peak(site.process.pid))
+        memory.append({"controller": own, "runner": max(seen.values(), default=0)})
     return memory
-
-
-def _may_go_on(coordinator: Site) -> str:
-    seen = coordinator.json("run", "show", "-p", PROJECT)
-    if seen["state"] in ("failed", "stopped"):
-        raise SystemExit(f"The run has {seen['state']}: {seen['reason']}")
-    return str(seen["state"])
-
-
-def _journal(coordinator: Site) -> list[dict[str, Any]]:
-    with sqlite3.connect(coordinator.home / "controller.sqlite3") as journal:
-        rows = journal.execute(
-            "SELECT event FROM controller_runevent WHERE side = 'run' ORDER BY n"
-        ).fetchall()
-    return [json.loads(row[0]) for row in rows]
 
 
 def _times(coordinator: Site) -> dict[str, Any]:
     """Seconds of preparing, from ready to Result, and of each round."""
-    events = _journal(coordinator)
-    at = {kind: [event["at"] for event in events if event["event"] == kind] for kind in ("Start", "Ready")}
-    turns = [event["at"] for event in events if event["event"] in ("StateMade", "StepDone")]
+    journal = events(coordinator)
+    at = {kind: [event["at"] for event in journal if event["event"] == kind] for kind in ("Start", "Ready")}
+    turns = [event["at"] for event in journal if event["event"] in ("StateMade", "StepDone")]
     return {
         "preparing_s": max(at["Ready"]) - at["Start"][0],
         "ready_to_result_s": turns[-1] - max(at["Ready"]),
         "rounds": len(turns) - 1,
         "round_s": [after - before for before, after in itertools.pairwise(turns)],
     }
-
-
-def _children(pid: int) -> list[int]:
-    found: list[int] = []
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        try:
-            found += [int(child) for child in (task / "children").read_text().split()]
-        except OSError:
-            continue  # the thread has ended
-    return found
-
-
-def _peak(pid: int) -> int:
-    """The largest resident memory of a process so far, in KiB (Linux); 0 of one that has ended."""
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) for line in lines if line.startswith("VmHWM")), 0)
 
 
 # --- the pooled table -----------------------------------------------------------------------------
@@ -311,7 +265,7 @@ def _pooled(tables: Path) -> dict[str, Any]:
         "make_s": round(made - read, 3),  # the model: statsmodels looks at the rank of the design here
         "fit_s": fitted - made,
         "iterations": int(fit.mle_retvals["iterations"]),
-        "peak_mb": round(_peak(os.getpid()) / 1024, 1),
+        "peak_mb": round(peak(os.getpid()) / 1024, 1),
         "names": ["(Intercept)", *names],
         "b": fit.params.tolist(),
         "se": fit.bse.tolist(),
