@@ -10,7 +10,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from friendlyfl.controller import approvals, contents, here, members, plans, rows
+from friendlyfl.controller import approvals, awaited, contents, here, members, plans, rows
 from friendlyfl.controller.ledger import Leaving
 from friendlyfl.controller.models import Approval, Job, LogLine, Plan, Result, Run
 from friendlyfl.controller.post import send, send_values
@@ -47,6 +47,19 @@ def log(run: Run, code: str, *, step: int = 0, round_: int = 0, detail: str = ""
     rows.insert(line)
 
 
+# --- jobs for the runner ---
+
+
+def _queue(run: Run, kind: str, step: int = 0, round_: int = 0, inputs: dict[str, Any] | None = None) -> None:
+    rows.insert(Job(run=run, kind=kind, step=step, round=round_, inputs=inputs or {}))
+    awaited.written(awaited.JOBS)
+
+
+def _drop_jobs(run: Run, *kinds: str) -> None:
+    Job.objects.filter(run=run, state="waiting", kind__in=kinds).update(state="done")
+    awaited.written(awaited.JOBS)
+
+
 # --- the coordinator's machine ---
 
 
@@ -65,12 +78,12 @@ def _invite(run: Run, command: core_run.Invite) -> None:
     }
     leaving = Leaving(f"Invitation to run {run.number} of {run.project.name}: its number, plan and deadlines")
     send_values(run.project, "run-invite", values, command.to, run=run, leaving=leaving)
-    rows.insert(Job(run=run, kind="open"))
+    _queue(run, "open")
     log(run, "invited")
 
 
 def _begin(run: Run, command: core_run.Begin) -> None:
-    rows.insert(Job(run=run, kind="begin", step=command.step, round=command.round))
+    _queue(run, "begin", command.step, command.round)
 
 
 def _send_state(run: Run, command: core_run.SendState) -> None:
@@ -90,7 +103,7 @@ def _send_state(run: Run, command: core_run.SendState) -> None:
 
 def _combine(run: Run, command: core_run.Combine) -> None:
     inputs = {"state": command.state, "updates": [list(pair) for pair in command.updates]}
-    rows.insert(Job(run=run, kind="combine", step=command.step, round=command.round, inputs=inputs))
+    _queue(run, "combine", command.step, command.round, inputs)
 
 
 def _send_result(run: Run, command: core_run.SendResult) -> None:
@@ -151,15 +164,11 @@ def _close_run(run: Run, command: core_run.Close) -> None:
     log(run, f"run_{command.outcome}")
 
 
-def _drop_jobs(run: Run, *kinds: str) -> None:
-    Job.objects.filter(run=run, state="waiting", kind__in=kinds).update(state="done")
-
-
 # --- this site's own seat ---
 
 
 def _prepare(run: Run, command: core_seat.Prepare) -> None:
-    rows.insert(Job(run=run, kind="prepare"))
+    _queue(run, "prepare")
 
 
 def _send_ready(run: Run, command: core_seat.SendReady) -> None:
@@ -176,8 +185,7 @@ def _send_not_ready(run: Run, command: core_seat.SendNotReady) -> None:
 
 
 def _compute(run: Run, command: core_seat.Compute) -> None:
-    inputs = {"state": command.state}
-    rows.insert(Job(run=run, kind="local", step=command.step, round=command.round, inputs=inputs))
+    _queue(run, "local", command.step, command.round, {"state": command.state})
     log(run, "computing", step=command.step, round_=command.round)
 
 

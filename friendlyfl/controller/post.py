@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from friendlyfl.controller import contents, doubts, here, ledger, members, rows
+from friendlyfl.controller import awaited, contents, doubts, here, ledger, members, rows
 from friendlyfl.controller.models import Identity, Outbox, Project, Run
 from friendlyfl.core.errors import WireError
 from friendlyfl.core.limits import SMALL_CONTENT
@@ -46,6 +46,7 @@ def send(
         _keep_here(project, type_, content, run, step, round_)
     if others:
         _seal_for(others, project, type_, content, leaving, run, step, round_, media)
+    awaited.written(awaited.POST)
 
 
 def _keep_here(project: Project, type_: str, content: bytes, run: Run | None, step: int, round_: int) -> None:

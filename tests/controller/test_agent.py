@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 
 from friendlyfl.client.faults import Faults, Mishap, SeededFaults
 from friendlyfl.client.problems import BusyError, RouterConflict, unreachable
-from friendlyfl.controller import actions, contents, here, line
+from friendlyfl.controller import actions, awaited, contents, here, line
 from friendlyfl.controller.actions.run import path_of_moves
 from friendlyfl.controller.agent import beat, collect, deliver
 from friendlyfl.controller.agent import pause as pauses
 from friendlyfl.controller.agent.bell import Bell
+from friendlyfl.controller.awaited import JOBS, POST
 from friendlyfl.controller.models import (
     Departure,
     HeldPost,
@@ -393,13 +394,33 @@ def test_the_agent_finishes_a_start_that_was_cut_off():
 
 def test_the_bell_wakes_sleepers_and_is_not_missed():
     bell = Bell()
-    heard = bell.wait(0, 0.01)
+    awaited.taken()
+    heard = bell.wait(JOBS, 0, 0.01)
+    awaited.written(JOBS)
     bell.ring()
-    assert bell.wait(heard, 5.0) == heard + 1  # rung before the wait began: no sleep
+    assert bell.wait(JOBS, heard, 5.0) == heard + 1  # rung before the wait began: no sleep
     began = time.monotonic()
     threading.Timer(0.05, bell.stop).start()
-    bell.wait(heard + 1, 5.0)
+    bell.wait(JOBS, heard + 1, 5.0)
     assert bell.stopping and time.monotonic() - began < 2
+
+
+def test_the_bell_wakes_only_whom_the_ringing_thread_has_written_for():
+    bell = Bell()
+    awaited.taken()
+    sent, jobs = bell.wait(POST, -1, 0.0), bell.wait(JOBS, -1, 0.0)
+    bell.ring()
+    assert (bell.wait(POST, -1, 0.0), bell.wait(JOBS, -1, 0.0)) == (sent, jobs)
+    awaited.written(POST)
+    other = threading.Thread(target=bell.ring)  # has written nothing itself, and takes no one's note away
+    other.start()
+    other.join()
+    assert bell.wait(POST, -1, 0.0) == sent
+    bell.ring()
+    bell.ring()
+    assert (bell.wait(POST, -1, 0.0), bell.wait(JOBS, -1, 0.0)) == (sent + 1, jobs)
+    bell.ring_all()
+    assert (bell.wait(POST, -1, 0.0), bell.wait(JOBS, -1, 0.0)) == (sent + 2, jobs + 1)
 
 
 def test_the_bell_hears_another_connections_commit(study):
@@ -408,9 +429,9 @@ def test_the_bell_hears_another_connections_commit(study):
     listener.start()
     try:
         time.sleep(0.3)
-        heard = bell.wait(-1, 0.0)
+        heard = bell.wait(POST, -1, 0.0)
         study.propose()
-        assert bell.wait(heard, 3.0) > heard
+        assert bell.wait(POST, heard, 3.0) > heard
     finally:
         bell.stop()
         listener.join()

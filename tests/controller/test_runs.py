@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 import friendlyfl.controller
-from friendlyfl.controller import actions, commands, contents, here, ledger, rows, runs
+from friendlyfl.controller import actions, awaited, commands, contents, here, ledger, rows, runs
 from friendlyfl.controller.agent import deliver, work
 from friendlyfl.controller.agent.bell import Bell
+from friendlyfl.controller.awaited import JOBS, POST
 from friendlyfl.controller.models import Departure, Job, Outbox, Run, RunEvent, Slot
 from friendlyfl.controller.runner.passing import passed
 from friendlyfl.core import faults
@@ -240,6 +241,25 @@ def test_cut_off_at_any_faultpoint_the_rows_are_the_same():
         re.findall(r'faultpoint\("([^"]+)"\)', path.read_text("utf-8")) for path in SOURCES.rglob("*.py")
     ]
     assert passed == {name for found in named for name in found}
+
+
+def test_whoever_writes_post_or_a_job_says_so():
+    """Else the thread that waits for it would learn of it only at its next look at the database."""
+    waiting = {
+        JOBS: lambda: set(Job.objects.values_list("pk", flat=True)),
+        POST: lambda: set(Outbox.objects.values_list("pk", flat=True)),
+    }
+    for side in ("participant", "coordinator"):
+        site._restore(here.home())
+        said: set[str] = set()
+        for act in begin(side):
+            before = {what: found() for what, found in waiting.items()}
+            awaited.taken()
+            act()
+            new = {what for what, found in waiting.items() if found() - before[what]}
+            said |= new
+            assert new <= awaited.taken(), (side, act)
+        assert said == {JOBS, POST}
 
 
 # --- the ledger and the outbox hold each other ---

@@ -51,6 +51,7 @@ def beat(bell: Bell) -> None:
             if time.monotonic() >= due[place]:
                 due[place] = time.monotonic() + every
                 _try(duty, duty.__name__)
+        bell.ring()
         time.sleep(PERIOD)
 
 

@@ -8,6 +8,7 @@ from friendlyfl.client.answers import InboxMessage
 from friendlyfl.controller import actions, here, inbox, line, rows
 from friendlyfl.controller.agent.bell import Bell
 from friendlyfl.controller.agent.pause import Pause
+from friendlyfl.controller.awaited import POST
 from friendlyfl.controller.models import Identity, Project
 from friendlyfl.core.errors import FriendlyError, NotFoundError, WireError
 from friendlyfl.core.limits import POLL_WAIT
@@ -21,7 +22,7 @@ def collect(bell: Bell) -> None:
     while not bell.stopping:
         try:
             if not line.is_up():
-                heard = bell.wait(heard, 1.0)
+                heard = bell.wait(POST, heard, 1.0)
                 continue
             poll(bell)
             pause.over()

@@ -9,6 +9,7 @@ from django.utils import timezone
 from friendlyfl.controller import contents, handlers, line, rows
 from friendlyfl.controller.agent.bell import Bell
 from friendlyfl.controller.agent.pause import Pause
+from friendlyfl.controller.awaited import POST
 from friendlyfl.controller.models import Outbox
 from friendlyfl.core.errors import FriendlyError, UnreachableError
 from friendlyfl.core.faults import faultpoint
@@ -36,7 +37,7 @@ def deliver(bell: Bell) -> None:
     while not bell.stopping:
         row = rows.first(Outbox, "id", state="waiting")
         if row is None or not (row.here or line.is_up()):
-            heard = bell.wait(heard, 5.0)
+            heard = bell.wait(POST, heard, 5.0)
             continue
         try:
             deliver_one(row)
@@ -44,8 +45,7 @@ def deliver(bell: Bell) -> None:
         except FriendlyError as error:
             log.warning("delivery of %s: %s (%s)", row.type, error.message, error.code)
             _put_off(row, error, pause)
-        if row.here:
-            bell.ring()
+        bell.ring()
 
 
 def deliver_one(row: Outbox) -> None:

@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from friendlyfl.controller import commands, contents, here, members, preflight, rows, runs
 from friendlyfl.controller.agent.bell import Bell
+from friendlyfl.controller.awaited import JOBS
 from friendlyfl.controller.ledger import Leaving
 from friendlyfl.controller.models import Job, Run, SiteProgress
 from friendlyfl.controller.post import send_values
@@ -47,7 +48,7 @@ def work(bell: Bell) -> None:
                     target=_worker, args=(bell, *place), name=f"work-{job.kind}"
                 )
                 workers[place].start()
-        heard = bell.wait(heard, 5.0)
+        heard = bell.wait(JOBS, heard, 5.0)
     for worker in workers.values():
         worker.join()
 
@@ -64,7 +65,7 @@ def _worker(bell: Bell, run_id: int, side: str) -> None:
             if job is None:  # a run that is over has no waiting job
                 if _over(run, side):
                     break
-                heard = bell.wait(heard, 5.0)
+                heard = bell.wait(JOBS, heard, 5.0)
                 continue
             job.run = run
             try:
