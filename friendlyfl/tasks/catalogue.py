@@ -130,7 +130,7 @@ def takes(parameter: Parameter[Any]) -> str:
             return "terms: columns, interactions such as a:b, .site"
         return f"columns, each {_column(parameter.one.kinds).removeprefix('a column: ')}"
     if isinstance(parameter, Choice):
-        return "one of " + ", ".join(parameter.options)
+        return "one of " + ", ".join(_option(*pair) for pair in parameter.words.items())
     if isinstance(parameter, Flag):
         return "yes or no"
     if isinstance(parameter, Numbers):
@@ -141,6 +141,12 @@ def takes(parameter: Parameter[Any]) -> str:
     if isinstance(parameter, Text):
         return f"a text of at most {parameter.max:,} characters"
     return parameter.wants().removeprefix("give ")
+
+
+def _option(value: str, words: str) -> str:
+    """What is typed, and in brackets what a page says for it."""
+    said = words.removesuffix(f" ({value})")
+    return value if said == value else f"{value} ({said})"
 
 
 def _column(kinds: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ or as JSON (a plan) and means the same. What a column holds at a site is checked
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
 from friendlyfl.core.errors import UsageError
@@ -285,13 +285,22 @@ class Numbers(Parameter[tuple[float, ...]]):
 
 
 class Choice(Parameter[str]):
-    """One of a few words; the first is the default unless said otherwise."""
+    """One of a few words; the first is the default unless said otherwise.
+
+    Options may be given with what a page says for each, so that it can follow the label: "Standard errors" and
+    {"none": "from the model"}.
+    """
 
     def __init__(
-        self, label: str, options: Sequence[str], default: str | None = None, help: str = ""
+        self,
+        label: str,
+        options: Sequence[str] | Mapping[str, str],
+        default: str | None = None,
+        help: str = "",
     ) -> None:
-        super().__init__(label, help=help, default=options[0] if default is None else default)
         self.options = tuple(options)
+        super().__init__(label, help=help, default=self.options[0] if default is None else default)
+        self.words = dict(options) if isinstance(options, Mapping) else {word: word for word in options}
         if self.default not in self.options:
             raise TypeError(f"{label}: the default {self.default!r} is no option")
 

@@ -12,10 +12,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from friendlyfl.controller import plans
+from friendlyfl.controller.portal.steps import choices, patients
 from friendlyfl.core.errors import FriendlyError
 from friendlyfl.tasks import catalogue, engine
 from friendlyfl.tasks.base import Count, EachTask, Task
-from friendlyfl.tasks.cohort import Cohort
 from friendlyfl.tasks.dictionary import SITE, ColumnSpec, Dictionary
 from friendlyfl.tasks.disclosure import HIDDEN, Policy
 from friendlyfl.tasks.engine import OWN
@@ -111,7 +111,7 @@ def _step(
         return shown
     kind = type(task)
     shown.question = catalogue.filled(catalogue.asks(kind, task.values), task.values, dictionary)
-    shown.chosen = _chosen(task)
+    shown.chosen = choices(kind, task.values, dictionary)[0]
     shown.patients = patients(step.cohort, dictionary)
     reads = (*task.columns, *(task.cohort.columns if task.cohort else ()))
     shown.columns = tuple(name for name in dict.fromkeys(reads) if name != SITE)
@@ -135,33 +135,6 @@ def _leaves(task: Task, policy: Policy, numbers: Mapping[str, int]) -> list[Leav
         Leaves(what, small, sum(numbers.get(name, 0) for name in group) if numbers else None)
         for (what, small), group in names.items()
     ]
-
-
-def _chosen(task: Task) -> list[tuple[str, str]]:
-    """The parameters that were chosen, by their labels."""
-    rows = []
-    for name, parameter in task.parameters.items():
-        value = task.values[name]
-        if value in (None, (), [], "") or value == parameter.default:
-            continue
-        rows.append((_(parameter.label), _value(value, task.dictionary)))
-    return rows
-
-
-def _value(value: Any, dictionary: Dictionary) -> str:
-    if isinstance(value, bool):
-        return _("yes") if value else _("no")
-    if isinstance(value, (list, tuple)):
-        return ", ".join(_value(one, dictionary) for one in value)
-    if isinstance(value, float):
-        return f"{value:g}"
-    return str(value)
-
-
-def patients(text: str, dictionary: Dictionary) -> str:
-    """Inclusion criteria in words; "" for all patients."""
-    cohort = Cohort.read(text, dictionary)
-    return cohort.words if cohort else ""
 
 
 def _reader(task: type[Task], plan: plans.Content, coordinator: str, policy: Policy) -> str:

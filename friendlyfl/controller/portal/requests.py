@@ -21,6 +21,7 @@ from friendlyfl.controller.models import Approval, Dataset, Identity, Peer, Plan
 from friendlyfl.controller.portal import asked
 from friendlyfl.controller.portal.forms import Plain
 from friendlyfl.controller.portal.page import actor, form_of, may, page
+from friendlyfl.controller.portal.steps import patients
 from friendlyfl.core.errors import UsageError
 from friendlyfl.tasks.dictionary import Dictionary
 from friendlyfl.tasks.disclosure import Policy
@@ -223,7 +224,7 @@ def _found(plan: Plan) -> dict[str, Any]:
         "seated": seated,
         "steps": shown,
         "columns": asked.columns(content, shown, mapping.mapping if mapping else None, described),
-        "patients": asked.patients(content.cohort, Dictionary.parse(content.dictionary)),
+        "patients": patients(content.cohort, Dictionary.parse(content.dictionary)),
         "dataset": dataset,
         "found": found,
         "checks": checks,

@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from friendlyfl.controller.portal.forms import Plain
+from friendlyfl.controller.portal.steps import in_words
 from friendlyfl.core.errors import UsageError
 from friendlyfl.core.limits import NAME
 from friendlyfl.tasks import catalogue, engine
@@ -98,7 +99,8 @@ class StepForm(Plain):
         said = []
         for name, parameter in self.asked.items():
             if self._is_finer(PREFIX + name) and parameter.default is not None:
-                said.append(f"{_(parameter.label)}: {_(catalogue.default(parameter))}")
+                words = in_words(parameter, parameter.default, self.dictionary)
+                said.append(f"{_(parameter.label)}: {words}")
         return " · ".join(said)
 
     def _is_finer(self, name: str) -> bool:
@@ -197,8 +199,11 @@ class StepForm(Plain):
 
     def _choice(self, parameter: Choice) -> forms.Field:
         options = [
-            (option, _("%(option)s (usual)") % {"option": option} if option == parameter.default else option)
-            for option in parameter.options
+            (
+                option,
+                _("%(option)s (usual)") % {"option": _(words)} if option == parameter.default else _(words),
+            )
+            for option, words in parameter.words.items()
         ]
         few = len(options) <= FEW
         widget = forms.RadioSelect(choices=options) if few else forms.Select(choices=options)
@@ -217,7 +222,7 @@ class StepForm(Plain):
         said = [_(parameter.help).rstrip(".")] if parameter.help else []
         if isinstance(parameter, Number | Numbers):
             said.append(_(catalogue.takes(parameter)).capitalize())
-        if isinstance(parameter, Number | Flag | Choice) and parameter.default is not None:
+        if isinstance(parameter, Number | Flag) and parameter.default is not None:
             said.append(_("Usual: %(value)s") % {"value": _(catalogue.default(parameter))})
         return ". ".join(said) + "." if said else ""
 

@@ -16,7 +16,7 @@ from friendlyfl.tasks import catalogue, disclosure, engine, registry
 from friendlyfl.tasks.base import Task
 from friendlyfl.tasks.cohort import Cohort
 from friendlyfl.tasks.dictionary import SITE, Dictionary
-from friendlyfl.tasks.params import Column, Columns, Number, Numbers, Parameter
+from friendlyfl.tasks.params import Choice, Column, Columns, Number, Numbers, Parameter
 from friendlyfl.tasks.terms import factors_of
 
 
@@ -127,6 +127,8 @@ def in_words(parameter: Parameter[Any], value: Any, dictionary: Dictionary) -> s
     """A parameter's value as a page says it."""
     if isinstance(value, bool):
         return _("yes") if value else _("no")
+    if isinstance(parameter, Choice):
+        return _(parameter.words[value])
     if isinstance(parameter, Column | Columns):
         listed = [value] if isinstance(value, str) else value
         return ", ".join(term_words(term, dictionary) for term in listed)

@@ -114,8 +114,12 @@ class FedAvg(Task):
     features = Columns("Features", terms=True, help="What the model sees; a:b is an interaction")
     algorithm = Choice(
         "Algorithm",
-        ["FedAvg", "FedProx", "FedAdam"],
-        help="FedProx draws each hospital towards the common model; FedAdam lets the coordinator take adaptive steps",
+        {
+            "FedAvg": "FedAvg: the hospitals' models are averaged",
+            "FedProx": "FedProx: each hospital is drawn towards the common model",
+            "FedAdam": "FedAdam: the coordinator takes adaptive steps",
+        },
+        help="FedProx and FedAdam may do better where hospitals differ much",
     )
     rounds = Number("Rounds", 30, 1, 97, whole=True, help="Rounds of training, each followed by averaging")
     local_epochs = Number(

@@ -28,8 +28,8 @@ class FedAvgSklearn(FedAvg):
 
     kind = Choice(
         "Model",
-        ["regression", "mlp"],
-        help="regression is logistic for a yes/no outcome and linear for a number; mlp is a neural network",
+        {"regression": "regression", "mlp": "a neural network (mlp)"},
+        help="Regression is logistic for a yes/no outcome and linear for a number",
     )
     hidden = Number("Hidden units", 8, 1, 512, whole=True, help="Of the one hidden layer of mlp")
     penalty = Number("Penalty", 0.0001, 0, 1000, help="L2, scikit-learn’s alpha")

@@ -30,8 +30,8 @@ class FedAvgTorch(FedAvg):
 
     kind = Choice(
         "Model",
-        ["regression", "mlp"],
-        help="regression is logistic for a yes/no outcome and linear for a number; mlp is a neural network",
+        {"regression": "regression", "mlp": "a neural network (mlp)"},
+        help="Regression is logistic for a yes/no outcome and linear for a number",
     )
     hidden = Number("Hidden units", 8, 1, 512, whole=True, help="Of the one hidden layer of mlp")
 

@@ -56,7 +56,11 @@ class Correlation(Task):
         kinds=["number", "factor"],
         help="Numbers; for Spearman also factors whose levels are in order",
     )
-    method = Choice("Method", ["pearson", "spearman"], help="pearson of the values, spearman of their ranks")
+    method = Choice(
+        "Method",
+        {"pearson": "Pearson's, of the values", "spearman": "Spearman's, of the ranks"},
+        help="Ranks serve for values that are skewed or have outliers",
+    )
 
     @classmethod
     def validate(cls, given: Mapping[str, Any], dictionary: Dictionary, sites: int = 1) -> dict[str, Any]:

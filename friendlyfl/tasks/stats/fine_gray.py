@@ -97,10 +97,17 @@ class FineGray(Likelihood):
     )
     convention = Choice(
         "Convention",
-        ["crr", "finegray"],
-        help="As cmprsk::crr, or as survival::finegray and coxph with robust errors",
+        {
+            "crr": "as R's cmprsk::crr",
+            "finegray": "as R's survival::finegray and coxph, with robust errors",
+        },
+        help="The two give the same estimates and slightly different errors",
     )
-    ties = Choice("Ties", ["breslow", "efron"], help="efron only with finegray, where it is R's default")
+    ties = Choice(
+        "Ties",
+        {"breslow": "by Breslow's method", "efron": "by Efron's method"},
+        help="Efron's only with finegray, where it is R's default",
+    )
 
     @property
     def by_time(self) -> bool:

@@ -52,8 +52,8 @@ class GammaRegression(GeneralisedLinear):
     )
     dispersion = Choice(
         "Dispersion",
-        ["estimated", "fixed"],
-        help="Estimated by Pearson's chi-square, or fixed at 1 (an exponential law)",
+        {"estimated": "estimated, by Pearson's chi-square", "fixed": "fixed at 1, an exponential law"},
+        help="How much more the values vary than by an exponential law",
     )
 
     def accept(self, data: Table) -> None:

@@ -47,7 +47,16 @@ class GeneralisedLinear(Likelihood):
     outcome: Column[str]
     offset = Column("Offset", kinds=["number"], optional=True, help="Added to the linear predictor as it is")
     weights = Column("Weights", kinds=["number"], optional=True, help="Prior weights, 0 or more")
-    robust = Choice("Standard errors", ["none", "HC0", "HC1", "HC3"], help="Sandwich errors if not none")
+    robust = Choice(
+        "Standard errors",
+        {
+            "none": "from the model",
+            "HC0": "robust (HC0)",
+            "HC1": "robust, for smaller samples (HC1)",
+            "HC3": "robust, the most cautious (HC3)",
+        },
+        help="Robust (sandwich) errors hold even if the variance is not as the model says",
+    )
 
     # What a family writes.
 

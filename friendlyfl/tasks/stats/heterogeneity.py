@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 ITERATIONS = 1000
 SETTLED = 1e-14  # relative change of tau squared that counts as none
-METHODS = ("DL", "REML")
+METHODS = {"DL": "by DerSimonian and Laird (DL)", "REML": "by restricted maximum likelihood (REML)"}
 
 
 @dataclass(frozen=True)

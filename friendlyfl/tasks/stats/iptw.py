@@ -104,7 +104,11 @@ class Iptw(Likelihood):
     outcomes = Columns(
         "Outcomes", kinds=["yes/no", "number"], help="Numbers, or yes/no: then differences in risk"
     )
-    estimand = Choice("Estimand", ["ATE", "ATT"], help="Effect in all patients, or in those who were treated")
+    estimand = Choice(
+        "Estimand",
+        {"ATE": "in all patients (ATE)", "ATT": "in those who were treated (ATT)"},
+        help="Whose average effect is estimated",
+    )
     stabilised = Flag("Stabilised weights", help="Multiply weights by the share of the arm")
     truncate = Number(
         "Bound of the propensity",

@@ -53,7 +53,9 @@ class KaplanMeier(Task):
         "Strata", kinds=["group", ".site"], optional=True, help="The log-rank test compares within these"
     )
     ci = Choice(
-        "Confidence limits", ["log", "log-log", "plain"], help="log is R's default, log-log is lifelines'"
+        "Confidence limits",
+        {"log": "on the log scale", "log-log": "on the log-log scale", "plain": "on the plain scale"},
+        help="log is R's default, log-log is lifelines'",
     )
     rho = Number("Weight of early events", default=0, low=0, high=10, help="0 log-rank, 1 Peto-Peto")
     tau = Number("Restricted mean up to", low=0, help="Area under the curve up to this time")

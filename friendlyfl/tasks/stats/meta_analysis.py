@@ -81,11 +81,13 @@ class MetaAnalysis(EachTask):
 
     model = Choice(
         "Regression",
-        TASKS,
+        {name: name.replace("_", " ").capitalize() for name in TASKS},
         help="What each hospital fits; its own parameters follow, such as outcome and predictors",
     )
     method = Choice(
-        "Variance between hospitals", METHODS, help="DL is DerSimonian and Laird's, REML metafor's default"
+        "Variance between hospitals",
+        METHODS,
+        help="REML is the default of R's metafor",
     )
 
     @classmethod

@@ -70,8 +70,11 @@ class NegativeBinomialRegression(Likelihood):
     offset = OFFSET
     se = Choice(
         "Standard errors",
-        ["model", "joint"],
-        help="model holds theta at its estimate, as R does; joint allows for its estimation",
+        {
+            "model": "with theta held at its estimate, as in R (model)",
+            "joint": "allowing for the estimation of theta (joint)",
+        },
+        help="Theta says how much more counts vary than by a Poisson law",
     )
 
     mean_count: float = 1.0  # over all hospitals; from the State, in every round of the fit

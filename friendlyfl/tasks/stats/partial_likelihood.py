@@ -83,7 +83,11 @@ class PartialLikelihood(Likelihood):
         optional=True,
         help="Rows that belong together, such as those of one patient; never across hospitals. Turns robust errors on",
     )
-    ties = Choice("Ties", ["efron", "breslow"], help="How events at the same time are treated")
+    ties = Choice(
+        "Ties",
+        {"efron": "by Efron's method", "breslow": "by Breslow's method"},
+        help="How events at the same time are treated",
+    )
     robust = Flag("Robust errors", help="Sandwich errors, by cluster if one is given")
 
     # What the parameters mean.

@@ -56,8 +56,8 @@ class PoissonRegression(GeneralisedLinear):
     offset = OFFSET
     dispersion = Choice(
         "Dispersion",
-        ["fixed", "estimated"],
-        help="Fixed at 1, or estimated (quasi-Poisson), for counts that vary more than a Poisson law says",
+        {"fixed": "fixed at 1", "estimated": "estimated (quasi-Poisson)"},
+        help="Estimated for counts that vary more than a Poisson law says",
     )
 
     def families(self) -> tuple[str, str]:

@@ -62,7 +62,11 @@ class Roc(Task):
         kinds=["number", "factor"],
         help="Numbers or ordered factors: one curve for each, compared in the same patients",
     )
-    direction = Choice("Direction", ["higher", "lower"], help="Which values of the scores mean a case")
+    direction = Choice(
+        "Direction",
+        {"higher": "higher scores mean a case", "lower": "lower scores mean a case"},
+        help="Which values of the scores mean a case",
+    )
 
     # Values of all scores stand one after the other, each score from its own place on.
 

@@ -104,7 +104,7 @@ def test_what_is_left_empty_is_as_usual(rosa, ours):
     assert step.title == "Logistic regression"
     page = read(rosa, plan_page(ours))
     assert "Do “Age” and “Sex” change the odds of “Back in hospital within 30 days”?" in page
-    assert "As usual: Standard errors none." in page
+    assert "As usual: Standard errors from the model." in page
 
 
 def test_flags_can_be_turned_off(rosa, ours):
@@ -125,7 +125,7 @@ def test_only_columns_that_fit_are_offered_with_type_and_unit(rosa, ours):
     assert "Back in hospital within 30 days (readmitted) · 0 or 1" in outcome
     predictors = page.split('id="id_p-predictors-group"')[1].split("</fieldset>")[0]
     assert "whole number from 18 to 110, years" in predictors and "physician" not in predictors
-    assert "Usual: none" in page and "none (usual)" in page
+    assert "from the model (usual)" in page and "robust (HC0)" in page
 
 
 def test_strata_of_the_hospital_are_proposed(rosa, ours):
