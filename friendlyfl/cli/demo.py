@@ -13,7 +13,6 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -232,16 +231,20 @@ class Study:
 
     def stay(self) -> None:
         """Make a login at each hospital, say where everything is, and wait for Ctrl-C."""
-        rows: list[list[Any]] = []
+        click.echo("\nThe demo stays until Ctrl-C. To sit down at a hospital, open its address and sign in:")
         for site in self.sites:
-            password = secrets.token_urlsafe(12)
+            password = secrets.token_hex(8)
             path = self.consortium.folder / "password"
             path.write_text(password, encoding="utf-8")
             site.run("site", "add-person", "demo", "--role", "site-admin", "--password-file", str(path))
             path.unlink()
-            rows.append([site.name, site.portal, "demo", password, site.home])
-        table("The demo stays until Ctrl-C", ["hospital", "portal", "user", "password", "--home"], rows, "")
-        click.echo(f"Routing Server: {self.consortium.address}/friendlyfl/api/v1/")
+            # Lines and no table: an address that is broken over two lines cannot be clicked.
+            click.echo(f"\n  {site.name}\n    {site.portal}\n    user demo, password {password}")
+            click.echo(f"    its home, for commands: --home {site.home}")
+        click.echo(f"\nRouting Server: {self.consortium.address}/friendlyfl/api/v1/")
+        click.echo(
+            f"Where to begin: at {self.sites[0].name}, open “{PROJECT}” under Projects and add a step to its plan."
+        )
         sys.stdout.flush()
         with contextlib.suppress(KeyboardInterrupt):
             signal.pause()

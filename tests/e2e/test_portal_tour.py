@@ -2,11 +2,13 @@
 
 Everything a person does is counted, and nothing is typed that is not a name, a code or a choice. With
 FRIENDLYFL_PICTURES set to a folder the pages on the way are written there: the pictures of the clinician's guide.
+Once the hospitals have no plan yet, once they are those that `friendlyfl demo --stay` leaves to a newcomer.
 """
 
 import json
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,8 +16,9 @@ from typing import Any
 import pytest
 
 from friendlyfl import datasets
+from friendlyfl.testing.consortium import Process, wait_for
 from tests.e2e.conftest import PASSWORD
-from tests.e2e.house import Hospital, House
+from tests.e2e.house import House
 
 PICTURES = os.environ.get("FRIENDLYFL_PICTURES", "")
 NAME = "Back in hospital"
@@ -85,20 +88,55 @@ def project(house: House, desk: Callable[..., Any]) -> str:
     return NAME
 
 
-def sign_in(browser: Any, site: Hospital) -> Hand:
-    context = browser.new_context(base_url=site.portal, viewport={"width": 1100, "height": 800})
+def sign_in(browser: Any, portal: str, user: str = "site-admin", password: str = PASSWORD) -> Hand:
+    context = browser.new_context(base_url=portal, viewport={"width": 1100, "height": 800})
     hand = Hand(context.new_page())
     hand.page.goto("/")
-    hand.fill("User name", "site-admin")
-    hand.fill("Password", PASSWORD)
+    hand.fill("User name", user)
+    hand.fill("Password", password)
     hand.picture("sign-in")
     hand.click("button", "Sign in")
     hand.page.get_by_role("heading", name="How things stand").wait_for()
     return hand
 
 
+def fill_in(hand: Hand, outcome: str, *predictors: str) -> None:
+    """From the empty form of a logistic regression to a plan that every hospital is asked about."""
+    hand.choose("Outcome", outcome)
+    for predictor in predictors:
+        hand.tick("Predictors", predictor)
+    hand.picture("step")
+    hand.click("button", "Add")
+    hand.page.get_by_text("was added to the draft").wait_for()
+    hand.click("link", "Propose this plan")
+    hand.click("button", "Propose this plan")
+
+
+def approve(hand: Hand) -> None:
+    hand.page.get_by_text("every rule is met").first.wait_for(timeout=60_000)
+    hand.picture("request")
+    hand.click("button", "Approve")
+    hand.page.get_by_text("The coordinator is told.").wait_for()
+
+
+def start(hand: Hand) -> None:
+    """Start a run and watch it to its end."""
+    hand.page.reload()
+    hand.click("link", "Start a run")
+    hand.picture("start")
+    hand.click("button", "Start")
+    hand.page.get_by_text("Finished").first.wait_for(timeout=60_000)  # the page goes on by itself
+    hand.picture("run")
+
+
+def read_result(hand: Hand) -> None:
+    hand.click("link", "result")
+    hand.page.get_by_text("times the odds").first.wait_for()
+    hand.picture("results")
+
+
 def test_a_clinician_asks_three_hospitals(house: House, browser: Any, project: str) -> None:
-    marys = sign_in(browser, house.marys)
+    marys = sign_in(browser, house.marys.portal)
     hands = [marys]
     marys.click("link", NAME)
     marys.picture("project")
@@ -106,41 +144,73 @@ def test_a_clinician_asks_three_hospitals(house: House, browser: Any, project: s
     marys.picture("catalogue")
     marys.click("link", "Which factors go with a yes/no outcome?")
     marys.click("link", f"Use it in {NAME}")
-    marys.choose("Outcome", "readmitted")
-    for predictor in ("age", "treatment"):
-        marys.tick("Predictors", predictor)
-    marys.picture("step")
-    marys.click("button", "Add")
-    marys.page.get_by_text("was added to the draft").wait_for()
-    marys.click("link", "Propose this plan")
-    marys.click("button", "Propose this plan")
+    fill_in(marys, "readmitted", "age", "treatment")
     for site in (house.north, house.lake):
         house.wait("the request", lambda site=site: site.ask(
             "SELECT 1 FROM controller_plan p JOIN controller_project j ON j.id = p.project_id WHERE j.name = ?", NAME
         ))  # fmt: skip
-        other = sign_in(browser, site)
+        other = sign_in(browser, site.portal)
         hands.append(other)
         other.click("link", f"{NAME}: the coordinator asks this hospital to approve or decline a plan.")
-        other.page.get_by_text("every rule is met").wait_for(timeout=60_000)
-        other.picture("request")
-        other.click("button", "Approve")
-        other.page.get_by_text("The coordinator is told.").wait_for()
+        approve(other)
     house.wait("the approvals", lambda: all(
         seat["decision"].startswith("approved")
         for seat in house.marys.json("project", "show", "-p", NAME)["sites"] if seat["role"] == "participant"
     ))  # fmt: skip
-    marys.page.reload()
-    marys.click("link", "Start a run")
-    marys.picture("start")
-    marys.click("button", "Start")
-    marys.page.get_by_text("Finished").first.wait_for(timeout=60_000)  # the page goes on by itself
+    start(marys)
     acts = [act for hand in hands for act in hand.acts]
     assert len(acts) <= MOST_ACTS, acts
-    marys.picture("run")
-    marys.click("link", "result")
-    marys.page.get_by_text("times the odds").first.wait_for()
-    marys.picture("results")
+    read_result(marys)
     other.page.goto("/ledger/")
     other.picture("ledger")
+    for hand in hands:
+        hand.page.context.close()
+
+
+@pytest.fixture
+def left_running(tmp_path: Path) -> Iterator[str]:
+    """What `friendlyfl demo --stay` has printed by the time it leaves its hospitals to a person."""
+    demo = Process(
+        ["demo", "--stay"],
+        tmp_path / "demo.log",
+        "",
+        {"TMPDIR": str(tmp_path), "COLUMNS": "80"},
+    )
+    demo.launch()
+    try:
+        wait_for("the demo", lambda: "Where to begin" in demo.log.read_text("utf-8"), seconds=240)
+        yield demo.log.read_text("utf-8")
+    finally:
+        demo.stop()
+    assert not [path for path in tmp_path.iterdir() if path != demo.log], "the demo left something behind"
+
+
+@pytest.mark.slow
+def test_a_newcomer_asks_the_hospitals_of_the_demo(browser: Any, left_running: str) -> None:
+    """With nothing at hand but what the demo prints: the addresses, the logins and where to begin."""
+    logins = re.findall(r"(http://\S+/)\n +user (\S+), password (\S+)\n", left_running)
+    project = re.findall("“(.+)”", left_running.splitlines()[-1])[0]
+    marys, *others = hands = [sign_in(browser, *login) for login in logins]
+    assert len(others) == 2
+    marys.page.get_by_role("listitem").filter(has_text="this hospital coordinates").wait_for()
+    marys.acts.append(f"link {project}")
+    marys.page.get_by_role("listitem").get_by_role("link", name=project).click()
+    marys.click("link", "Add a step")
+    marys.click("link", "Which factors go with a yes/no outcome?")
+    marys.click("link", f"Use it in {project}")
+    fill_in(marys, "visited", "age", "female")
+    for other in others:
+        request = other.page.get_by_role("link", name=f"{project}: the coordinator asks")
+        wait_for(
+            "the request", lambda request=request, other=other: (other.page.reload(), request.count())[1]
+        )
+        other.click("link", f"{project}: the coordinator asks")
+        approve(other)
+    begin = marys.page.get_by_role("link", name="Start a run")
+    wait_for("the approvals", lambda: (marys.page.reload(), begin.count())[1])
+    start(marys)
+    acts = [act for hand in hands for act in hand.acts]
+    assert len(acts) <= MOST_ACTS, acts
+    read_result(marys)
     for hand in hands:
         hand.page.context.close()

@@ -52,12 +52,9 @@ def run(request: HttpRequest, pk: int) -> HttpResponse:
     paused = "paused" in request.GET
     context = {
         **_base(request, seen),
-        **_parts(seen, "" if paused else str(int(time.time()))),
+        **_parts(request, seen, "" if paused else str(int(time.time()))),
         "paused": paused,
-        "left": watch.departures(seen.run),
-        "log": _log(seen, here.site())[:NEWEST],
-        "asked": not seen.coordinates and seen.run.state == core_run.STANDBY,
-        "shares": seen.content.rules["share_result"],
+        "asked": _asks_here(seen),
         "repeats": Run.objects.filter(uid=seen.run.repeats).first() if seen.run.repeats else None,
     }
     return render(request, "portal/runs/run.html", context)
@@ -76,6 +73,11 @@ def story(request: HttpRequest, pk: int) -> HttpResponse:
 @page()
 def rounds(request: HttpRequest, pk: int) -> HttpResponse:
     return _part(request, _seen(pk), "rounds")
+
+
+@page()
+def facts(request: HttpRequest, pk: int) -> HttpResponse:
+    return _part(request, _seen(pk), "facts")
 
 
 @page()
@@ -167,32 +169,37 @@ def _base(request: HttpRequest, seen: Watched) -> dict[str, Any]:
     }
 
 
-def _parts(seen: Watched, since: str) -> dict[str, Any]:
+def _asks_here(seen: Watched) -> bool:
+    """The run waits for a person of this hospital."""
+    return not seen.coordinates and seen.run.state == core_run.STANDBY
+
+
+def _parts(request: HttpRequest, seen: Watched, since: str) -> dict[str, Any]:
     """The parts of a run's page as it is made. `since`: its beginning, in seconds; "" if it does not ask on."""
-    return {f"{name}_part": _made(seen, name, since) for name in PARTS}
+    return {f"{name}_part": _made(request, seen, name, since) for name in PARTS}
 
 
 def _part(request: HttpRequest, seen: Watched, name: str) -> HttpResponse:
     """A part anew, or nothing where it would look as before."""
     since = request.GET.get("since", "")
-    made = _made(seen, name, since if since.isdecimal() and len(since) < 12 else "0")
+    made = _made(request, seen, name, since if since.isdecimal() and len(since) < 12 else "0")
     if _digest(made) == request.GET.get("as"):
         return HttpResponse(status=204)
     return HttpResponse(made)
 
 
-PARTS = ("status", "story", "rounds")
+PARTS = ("status", "story", "rounds", "facts")
 AS = "DIGEST-OF-THIS-PART"  # a word that stands for itself while the digest is taken
 
 
-def _made(seen: Watched, name: str, since: str) -> str:
+def _made(request: HttpRequest, seen: Watched, name: str, since: str) -> str:
     every = 0
     if since and not seen.settled:
         every = SELDOM if seen.now.at - int(since) > TIRED or name == "rounds" else OFTEN
     context = {
+        **_base(request, seen),
         **_content(seen, name),
-        "seen": seen,
-        "run": seen.run,
+        "shares": seen.content.rules["share_result"],
         "every": every,
         "since": since,
         "as": AS,
@@ -215,6 +222,8 @@ def _content(seen: Watched, name: str) -> dict[str, Any]:
         return {"words": words}
     if name == "rounds":
         return {"points": seen.points, "drawn": seen.drawn}
+    if name == "facts":
+        return {"left": watch.departures(run), "asked": _asks_here(seen), "log": _log(seen, here.site())}
     context: dict[str, Any] = {
         "lines": [(line, now.clock(line.at)) for line in told(story, now)],
         "drawn": seen.drawn,
@@ -243,6 +252,7 @@ urlpatterns = [
     path("runs/<int:pk>/status/", status, name="run_status"),
     path("runs/<int:pk>/story/", story, name="run_story"),
     path("runs/<int:pk>/rounds/", rounds, name="run_rounds"),
+    path("runs/<int:pk>/facts/", facts, name="run_facts"),
     path("runs/<int:pk>/rounds.svg", picture, name="run_chart"),
     path("runs/<int:pk>/log/", log, name="run_log"),
     path("runs/<int:pk>/stop/", stop, name="run_stop"),

@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from friendlyfl.controller import actions, contents, here, runs
-from friendlyfl.controller.models import LogLine, Peer, Run, RunEvent, SiteProgress
+from friendlyfl.controller.models import LogLine, Outbox, Peer, Run, RunEvent, SiteProgress
 from friendlyfl.controller.portal import watch
 from friendlyfl.core import run as core_run
 from friendlyfl.core import seat as core_seat
@@ -77,7 +77,8 @@ def test_a_participant_reads_of_itself_and_its_coordinator_only(client, study: S
     study.state(run).receive()
     SiteProgress.objects.create(run=run, site=here.site(), step=1, round=1, fraction=0.3)
     pages = [
-        f"/runs/{run.pk}/{part}" for part in ("", "status/", "story/", "rounds/", "log/", "stop/", "repeat/")
+        f"/runs/{run.pk}/{part}"
+        for part in ("", "status/", "story/", "rounds/", "facts/", "log/", "stop/", "repeat/")
     ]
     everything = " ".join(said(client, path) for path in [*pages, "/runs/"])
     assert "This hospital is computing round 1 of at most 100." in everything
@@ -140,6 +141,20 @@ def test_names_and_details_are_text(client, consortium: Consortium):
 # --- asking on ---
 
 
+def test_what_has_left_and_what_is_to_do_go_with_the_run(client, consortium: Consortium):
+    run = consortium.computing()
+
+    def sent() -> str:
+        many = Outbox.objects.filter(run=run, here=False).count()
+        return f"{many} messages of this run have left this hospital so far."
+
+    page = said(client, f"/runs/{run.pk}/")
+    assert sent() in page and "The run goes on by itself" in page
+    actions.stop_run(ADMIN, run)
+    facts = client.get(address(page, "facts")).content.decode()
+    assert sent() in facts and sent() not in page and "The run goes on by itself" not in facts
+
+
 def test_a_part_is_answered_with_nothing_until_it_looks_different(
     client, consortium: Consortium, monkeypatch
 ):
@@ -148,7 +163,7 @@ def test_a_part_is_answered_with_nothing_until_it_looks_different(
     at = real()
     monkeypatch.setattr(watch.time, "time", lambda: at)
     page = said(client, f"/runs/{run.pk}/")
-    for part in ("status", "story", "rounds"):
+    for part in ("status", "story", "rounds", "facts"):
         assert client.get(address(page, part)).status_code == 204
     consortium.update(consortium.others[0], run).receive()
     answer = client.get(address(page, "status"))
@@ -257,7 +272,7 @@ def test_repeating_asks_once_and_leads_to_the_new_run(client, consortium: Consor
 
 
 @pytest.mark.parametrize(
-    "part", ["", "status/", "story/", "rounds/", "rounds.svg", "log/", "stop/", "repeat/"]
+    "part", ["", "status/", "story/", "rounds/", "facts/", "rounds.svg", "log/", "stop/", "repeat/"]
 )
 def test_a_run_that_is_not_there(client, part):
     assert client.get(f"/runs/77/{part}").status_code == 404
@@ -385,7 +400,8 @@ def large(consortium: Consortium) -> Run:
 def test_pages_ask_the_database_a_fixed_number_of_times(client, consortium: Consortium):
     run = large(consortium)
     paths = [
-        f"/runs/{run.pk}/{part}" for part in ("", "status/", "story/", "rounds/", "rounds.svg?step=1", "log/")
+        f"/runs/{run.pk}/{part}"
+        for part in ("", "status/", "story/", "rounds/", "facts/", "rounds.svg?step=1", "log/")
     ]
     for path in [*paths, "/runs/", "/runs/?page=40"]:
         client.get(path)

@@ -29,6 +29,7 @@ NO_PAGES = {
     "run_status",
     "run_story",
     "run_rounds",
+    "run_facts",
     "run_chart",
     "dataset_reading",
     "dataset_again",
