@@ -80,7 +80,7 @@ pictures: install ## Make the pictures of the clinician guide anew from the runn
 	FRIENDLYFL_PICTURES=docs/images/portal $(BIN)/python -m pytest -m browser tests/e2e/test_portal_tour.py
 
 bench: install ## Run every benchmark; each says its goal and its figure
-	@for name in relay rounds statistics; do echo "== $$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done
+	@for name in relay rounds statistics pages; do echo "== $$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 PINS := --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --quiet \
 	--custom-compile-command 'make pins'
