@@ -1,5 +1,7 @@
 """Tasks by name and version: built in, or announced by an installed package."""
 
+import subprocess
+import sys
 from importlib.metadata import EntryPoint
 
 import pytest
@@ -50,3 +52,17 @@ def test_a_name_never_imports_anything(name: str) -> None:
 def test_built_in_tasks_are_there() -> None:
     for name in registry.BUILT_IN:
         assert registry.find(name).name == name
+
+
+LISTED = """
+import sys
+from friendlyfl.tasks import registry
+registry.every()
+slow = [name for name in ("pandas", "scipy.optimize", "scipy.sparse", "scipy.stats", "sklearn") if name in sys.modules]
+sys.exit(f"loaded for a list: {slow}" if slow else 0)
+"""
+
+
+def test_a_list_of_tasks_loads_nothing_that_takes_long() -> None:
+    done = subprocess.run([sys.executable, "-c", LISTED], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

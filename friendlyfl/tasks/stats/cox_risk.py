@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -134,6 +137,8 @@ class RiskSums:
 
 
 def by_cell(cell: Integers, cells: int) -> sparse.csr_matrix:
+    from scipy import sparse  # slow to load, and pages that list tasks do without
+
     ones = np.ones(len(cell))
     return sparse.csr_matrix((ones, (cell, np.arange(len(cell)))), shape=(cells, len(cell)))
 
@@ -154,6 +159,8 @@ def _nodes(first: Integers, stop: Integers, size: int) -> sparse.csr_matrix:
     A row is added to a few nodes and every node is passed down to its cells, so that nothing is ever subtracted:
     a difference of two running sums would lose its digits where few remain.
     """
+    from scipy import sparse
+
     rows: list[Integers] = []
     nodes: list[Integers] = []
     who = np.flatnonzero(first < stop)

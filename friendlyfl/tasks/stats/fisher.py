@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import optimize, special
+from scipy import special
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.integer[Any]]
@@ -82,6 +82,8 @@ class TwoByTwo:
             low *= 2.0
         while rising(high) < 0:
             high *= 2.0
+        from scipy import optimize  # slow to load, and pages that list tasks do without
+
         return math.exp(optimize.brentq(rising, low, high, xtol=1e-14, rtol=1e-15))
 
 
