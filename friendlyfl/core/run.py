@@ -415,7 +415,7 @@ class Run:
         return [Begin(step, self.round + 1)]
 
     def _if_all_answered(self) -> list[Command]:
-        if any(self.seats[site].status == "computing" for site in self.active):
+        if any(seat.status == "computing" for seat in self.seats.values()):
             return []
         self._move(AGGREGATING)
         self.deadline = None

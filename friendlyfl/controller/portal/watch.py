@@ -20,7 +20,6 @@ from friendlyfl.controller.models import (
     Outbox,
     Peer,
     Run,
-    RunEvent,
     SiteProgress,
     SmallContent,
 )
@@ -28,7 +27,6 @@ from friendlyfl.controller.portal.round_chart import Chart, Point, chart
 from friendlyfl.controller.portal.standing import Now
 from friendlyfl.controller.portal.story import Round, RunStory, SeatStory
 from friendlyfl.core import run as core_run
-from friendlyfl.core import seat as core_seat
 from friendlyfl.core.errors import FriendlyError
 from friendlyfl.core.limits import SMALL_CONTENT
 from friendlyfl.core.troubles import sentence
@@ -106,10 +104,8 @@ def story_of(run: Run) -> RunStory | SeatStory:
     key = (run.uid, side)
     with _lock:
         n, story = _stories.pop(key, (0, RunStory() if side == runs.RUN else SeatStory()))
-        unpack = core_run.unpack_event if side == runs.RUN else core_seat.unpack_event
-        news = RunEvent.objects.filter(run=run, side=side, n__gt=n).order_by("n")
-        for record in news.values_list("event", flat=True):
-            story.take(unpack(record))
+        for event in runs.journal(run, side, n):
+            story.take(event)
             n += 1
         _stories[key] = (n, story)
         while len(_stories) > KEPT:
