@@ -57,6 +57,7 @@ def serve(home: Home, host: str, port: int, *, ready: Callable[["Identity", str,
 
         from friendlyfl.controller import here
         from friendlyfl.controller.agent.agent import Agent
+        from friendlyfl.controller.portal import ahead
         from friendlyfl.controller.portal.uploads import application
 
         config = uvicorn.Config(
@@ -70,7 +71,12 @@ def serve(home: Home, host: str, port: int, *, ready: Callable[["Identity", str,
             timeout_graceful_shutdown=STOP_WITHIN,
         )
         row = here.identity()
-        portal = Portal(config, lambda: ready(row, _address(listener), code))
+
+        def answers() -> None:
+            ready(row, _address(listener), code)
+            ahead.begin()
+
+        portal = Portal(config, answers)
         agent = Agent()
         with _signals(portal):
             settle()
