@@ -66,8 +66,9 @@ class _Planting:
         self._peers()
         self._datasets()
         self._projects()
+        ended = self._long(ended=True)  # the oldest run: nobody has looked at it since the Controller began
         self._runs()
-        long = [self._long(ended=False), self._long(ended=True)]
+        live = self._long(ended=False)
         self._ledger()
         self._words()
         ours, theirs = self.projects[0], self.projects[-1]
@@ -75,8 +76,8 @@ class _Planting:
             ours=ours.pk,
             theirs=theirs.pk,
             asked=theirs.plans.get(current=True).pk,
-            live=long[0],
-            ended=long[1],
+            live=live,
+            ended=ended,
             seat=theirs.runs.filter(state="succeeded").first().pk,
             joiner=ours.invitations.get(state="joined").pk,
             open_code=ours.invitations.filter(state="open").first().pk,

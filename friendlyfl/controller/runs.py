@@ -7,6 +7,7 @@ carries on. Deciding is core's; what a command becomes is commands'.
 
 import copy
 import json
+from collections.abc import Sequence
 from typing import Any, Final, Literal, overload
 
 from django.db import transaction
@@ -50,19 +51,22 @@ def _fold(run: Run, side: str) -> tuple[int, Machine]:
     if n < count:
         machine = copy.deepcopy(machine)
         # Up to the count and no further: another thread may have committed an event since.
-        for event in journal(run, side, n)[: count - n]:
+        for event in events(side, journal(run, side, n)[: count - n]):
             machine.handle(event)
         _remember(run.uid, side, count, machine)
     return count, machine
 
 
-def journal(run: Run, side: str, after: int = 0) -> list[Any]:
-    """The events of a run, oldest first, without the `after` first ones."""
-    _make, unpack = _MACHINES[side]
+def journal(run: Run, side: str, after: int = 0) -> list[str]:
+    """The records of a journal as they are written, oldest first, without the `after` first ones."""
     news = RunEvent.objects.filter(run=run, side=side, n__gt=after).order_by("n")
-    # Texts are read as one: a long run has 10,000 of them, and one by one they take a page's whole time.
-    texts = news.annotate(text=Cast("event", TextField())).values_list("text", flat=True)
-    return [unpack(record) for record in json.loads(f"[{','.join(texts)}]")]
+    return list(news.annotate(text=Cast("event", TextField())).values_list("text", flat=True))
+
+
+def events(side: str, records: Sequence[str]) -> list[Any]:
+    """What the records say. They are read as one text: one by one, 10,000 of them take a page's whole time."""
+    _make, unpack = _MACHINES[side]
+    return [unpack(record) for record in json.loads(f"[{','.join(records)}]")]
 
 
 def _remember(run_uid: str, side: str, n: int, machine: Machine) -> None:

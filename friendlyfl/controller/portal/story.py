@@ -3,7 +3,9 @@
 `RunStory` is the coordinator's, `SeatStory` a participant's. No database, no clock, no words: those are `timeline`'s.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from friendlyfl.core import run as core_run
@@ -101,6 +103,13 @@ class RunStory(Story):
                     self._round_over(at)
                     self.facts.append(Fact("ended", at, machine.step, code=command.reason))
 
+    def pass_round(self) -> None:
+        """All answers of the round at hand were left out by `brief`: stand where the last one would have led. The sum
+        that follows asks for no digest of theirs."""
+        for site in self.machine.active:
+            self.machine.seats[site].status = "answered"
+        self.machine.state, self.machine.deadline = core_run.AGGREGATING, None
+
     @staticmethod
     def _lost(event: Any, command: core_run.SendStop) -> bool:
         """This stop is for hospitals that have left, and not the end for those that stayed."""
@@ -143,3 +152,39 @@ class SeatStory(Story):
                 case core_seat.Close():
                     self._round_over(at)
                     self.facts.append(Fact("ended", at, machine.step, code=command.reason))
+
+
+# --- what of a long journal has to be read ---
+
+
+ANSWER, STATE, DONE = (
+    f'{{"event": "{kind.__name__}"' for kind in (core_run.UpdateCame, core_run.StateMade, core_run.StepDone)
+)  # how their records begin: see core.record
+
+
+def brief(records: Sequence[str]) -> tuple[list[str], set[int]]:
+    """A coordinator's journal without the answers of rounds that nothing happened in and that others followed: most of
+    a long one, and they change no story. Returns the records that are left, and before which of them a round's answers
+    were left out. Of another journal nothing is.
+
+    A round in which a hospital was lost is read in full, and so is the round before it and the last one: they hold the
+    last words of each hospital.
+    """
+    marks = [place for place, record in enumerate(records) if not record.startswith(ANSWER)]
+    spans = list(pairwise([*marks, len(records)]))
+    left_out: set[int] = set()  # places of the States whose answers are
+    wanted = True
+    for place, end in reversed(spans):
+        follows = records[end] if end < len(records) else ""
+        if records[place].startswith(STATE) and follows.startswith((STATE, DONE)):
+            if not wanted:
+                left_out.add(place)
+            wanted = False
+        elif not (records[place].startswith(DONE) and follows.startswith(STATE)):
+            wanted = True  # something happened here
+    kept, passed = list(records[: marks[0] if marks else len(records)]), set()
+    for place, end in spans:
+        kept += records[place : place + 1 if place in left_out else end]
+        if place in left_out:
+            passed.add(len(kept))
+    return kept, passed

@@ -25,7 +25,7 @@ from friendlyfl.controller.models import (
 )
 from friendlyfl.controller.portal.round_chart import Chart, Point, chart
 from friendlyfl.controller.portal.standing import Now
-from friendlyfl.controller.portal.story import Round, RunStory, SeatStory
+from friendlyfl.controller.portal.story import Round, RunStory, SeatStory, brief
 from friendlyfl.core import run as core_run
 from friendlyfl.core.errors import FriendlyError
 from friendlyfl.core.limits import SMALL_CONTENT
@@ -34,7 +34,7 @@ from friendlyfl.tasks import registry
 from friendlyfl.tasks.base import State, Task
 from friendlyfl.wire.codec import decode
 
-KEPT = 32  # stories
+KEPT = 128  # stories; one of 200 rounds takes 50 kB
 CONFIRMED_WITHIN = (
     300.0  # seconds for which a page asks on after a stop; a hospital that is away may take days
 )
@@ -104,10 +104,13 @@ def story_of(run: Run) -> RunStory | SeatStory:
     key = (run.uid, side)
     with _lock:
         n, story = _stories.pop(key, (0, RunStory() if side == runs.RUN else SeatStory()))
-        for event in runs.journal(run, side, n):
+        records = runs.journal(run, side, n)
+        kept, passed = brief(records)
+        for place, event in enumerate(runs.events(side, kept)):
+            if place in passed and isinstance(story, RunStory):
+                story.pass_round()
             story.take(event)
-            n += 1
-        _stories[key] = (n, story)
+        _stories[key] = (n + len(records), story)
         while len(_stories) > KEPT:
             _stories.popitem(last=False)
         return story
