@@ -5,6 +5,7 @@ run stands starts a Python of its own, which takes a core for most of a second. 
 """
 
 import json
+import os
 import sqlite3
 import sys
 import time
@@ -66,6 +67,12 @@ def peak(pid: int) -> int:
     except OSError:
         return 0
     return next((int(line.split()[1]) for line in lines if line.startswith("VmHWM")), 0)
+
+
+def used(pid: int) -> float:
+    """Seconds of processor time that a process has used so far, in steps of a hundredth (Linux)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _rows(coordinator: Site, query: str) -> list[Any]:

@@ -148,6 +148,7 @@ def _decisions() -> list[Notice]:
         Approval.objects.filter(plan__project__role=COORDINATOR)
         .exclude(site=here.site())
         .select_related("plan__project")
+        .only("site", "approved", "at", "plan__project__name")  # not plans and dictionaries, KEPT times
         .order_by("-pk")[:KEPT]
     )
     names = dict(Peer.objects.values_list("site", "name"))
@@ -169,7 +170,12 @@ def _ended() -> list[Notice]:
         core_run.FAILED: _("Run %(run)s of %(project)s has failed. %(why)s"),
         core_run.STOPPED: _("Run %(run)s of %(project)s was stopped. %(why)s"),
     }
-    rows = Run.objects.filter(state__in=core_run.ENDED).select_related("project").order_by("-ended_at")[:KEPT]
+    rows = (
+        Run.objects.filter(state__in=core_run.ENDED)
+        .select_related("project")
+        .only("number", "state", "reason", "ended_at", "project__name")
+        .order_by("-ended_at")[:KEPT]
+    )
     notices = []
     for run in rows:
         said = {"run": run.number, "project": run.project.name, "why": actions.reason_words(run)}

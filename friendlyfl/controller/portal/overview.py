@@ -61,14 +61,14 @@ def shown(run: Run) -> Shown:
 
 
 def _place(run: Run) -> str:
+    if run.state == core_run.SUCCEEDED:
+        return "The result is there"
     steps = plans.read(bytes(run.plan.raw)).steps
     if run.state == core_run.RUNNING and not run.step and not run.project.coordinates:
         return "This hospital is ready; the coordinator begins when all are"
     if run.state in (core_run.STANDBY, core_run.PREPARING) or not run.step:
         return f"{len(steps)} step{'s' if len(steps) > 1 else ''} to do"
     title = steps[run.step - 1].title
-    if run.state == core_run.SUCCEEDED:
-        return "The result is there"
     return f"{title}: step {run.step} of {len(steps)}, round {max(run.round, 1)}"
 
 
