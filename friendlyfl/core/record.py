@@ -32,7 +32,8 @@ def unpacker(*kinds: type) -> Callable[[Mapping[str, Any]], Any]:
         if kind is None:
             raise ValueError(f"{record.get('event')!r} is no event of this journal")
         for name in tuples:
-            values[name] = tuple(values.get(name, ()))
+            if isinstance(values.get(name), list):
+                values[name] = tuple(values[name])
         try:
             return kind(**values)
         except TypeError as error:

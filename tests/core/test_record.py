@@ -58,6 +58,14 @@ def test_a_damaged_record_is_not_read(record: dict[str, Any]) -> None:
         core_run.unpack_event(record)
 
 
+def test_a_record_without_its_list_is_damaged() -> None:
+    record = pack(Start(0.0, ("ash", "birch"), 1, 2, 3.0, 4.0))
+    assert core_run.unpack_event(record).sites == ("ash", "birch")
+    del record["sites"]
+    with pytest.raises(ValueError, match="damaged"):
+        core_run.unpack_event(record)
+
+
 def test_a_record_is_plain_and_names_its_event() -> None:
     assert pack(Ready("ash", 1.5)) == {"event": "Ready", "site": "ash", "at": 1.5}
     assert pack(Start(0.0, ("ash", "birch"), 1, 2, 3.0, 4.0))["sites"] == ["ash", "birch"]
