@@ -276,7 +276,9 @@ class Job(models.Model):
     round = models.IntegerField(default=0)
     inputs = models.JSONField(default=dict)  # digests of the contents it reads
     state = models.CharField(max_length=8, default="waiting")  # waiting, done
-    outcome = models.JSONField(default=dict)  # facts for the ledger: rows, numbers, rules passed
+    outcome = models.JSONField(
+        default=dict
+    )  # for the ledger: rows, numbers, rules passed; for the run's page: quality
     made_at = models.DateTimeField(default=timezone.now)
 
     class Meta:

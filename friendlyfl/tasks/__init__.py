@@ -5,7 +5,7 @@ Light on purpose: numpy only. pandas and scipy are loaded by what uses them.
 
 from typing import TYPE_CHECKING, Any
 
-from friendlyfl.tasks.base import Count, Cross, Done, EachTask, Estimate, Sum, Task, Weights
+from friendlyfl.tasks.base import Count, Cross, Done, EachTask, Estimate, Quality, Sum, Task, Weights
 from friendlyfl.tasks.dictionary import Dictionary
 from friendlyfl.tasks.params import Choice, Column, Columns, Flag, Number, Numbers, Text
 from friendlyfl.tasks.table import Table
@@ -26,6 +26,7 @@ __all__ = [
     "Flag",
     "Number",
     "Numbers",
+    "Quality",
     "Sum",
     "Table",
     "Task",

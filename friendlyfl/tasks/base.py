@@ -9,6 +9,7 @@ import hashlib
 import importlib.util
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -92,6 +93,20 @@ class Done:
             raise TypeError(f"A Result has no place for {', '.join(sorted(unknown))}.")
         self.answer = answer
         self.pieces = pieces
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How good the model of a round was, by a figure of which less is better.
+
+    `name` says which figure, and `values` holds it under what it is of. `chosen_by` is the one of these by which the
+    task takes its best round, if it takes one; `counted` is the number that its Result gives this round.
+    """
+
+    name: str
+    values: Mapping[str, float]
+    chosen_by: str = ""
+    counted: int | None = None
 
 
 class Task:
@@ -209,6 +224,11 @@ class Task:
     def distance(cls, state: State) -> float | None:
         """How far from its answer the search was in the round before this State, in standard errors; None if the method
         has no such number. Pages show it while a run goes on."""
+        return None
+
+    def quality(self, state: State, total: Any) -> Quality | None:
+        """How good the model in this State was, from what came back about it; None if there is nothing to tell.
+        The coordinator's pages show it while a run goes on; no hospital is sent it."""
         return None
 
     def stuck(self, state: State) -> str:

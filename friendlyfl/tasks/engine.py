@@ -5,6 +5,7 @@
     state = begin(task)                         the coordinator
     parts = local(task, table, state, policy)   a site: its Update, as parts to be added in the ring
     combine(task, state, total, exchange)       the coordinator: ("state", next State) or ("done", Result)
+    quality(task, state, total)                 the coordinator, for its own pages: how good the round's model was
 
 Names that start with a dot are the platform's own: `.round` and `.stage` are not for tasks to set, `.used`, `.dropped`,
 `.dropped_hidden` and `.hidden:<array>` travel beside a task's numbers.
@@ -13,6 +14,7 @@ Names that start with a dot are the platform's own: `.round` and `.stage` are no
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +23,7 @@ import numpy.typing as npt
 
 from friendlyfl.core.errors import FriendlyError, NoAnswerError, UsageError, WireError
 from friendlyfl.tasks import disclosure, registry
-from friendlyfl.tasks.base import EachTask, Task
+from friendlyfl.tasks.base import EachTask, Quality, Task
 from friendlyfl.tasks.cohort import Cohort
 from friendlyfl.tasks.column_files import ColumnFiles
 from friendlyfl.tasks.dictionary import Dictionary
@@ -199,6 +201,17 @@ def combine(
         return "state", _state(task, answer, state, rounds + 1)
     hidden = sum(int(np.sum(update.get(HIDDEN + name, 0))) for update in each for name in task.suppressible)
     return "done", finished(task, answer, own, rounds, hidden, exchange)
+
+
+def quality(task: Task, state: Mapping[str, Any], total: Any) -> Quality | None:
+    """How good the model of a round was, where its task tells it: the finite figures, of what `combine` got as well."""
+    each = isinstance(task, EachTask)
+    with np.errstate(all="ignore"):
+        told = task.quality(dict(state), [_numbers(one) for one in total] if each else _numbers(total))
+    if told is None:
+        return None
+    values = {name: float(value) for name, value in told.values.items() if np.isfinite(value)}
+    return replace(told, values=values) if values else None
 
 
 def _method(task: Task, state: Mapping[str, Any], verb: str) -> Any:

@@ -80,7 +80,23 @@ class Dies(Bad):
         os._exit(3)
 
 
-ALL = {kind.__name__.lower(): kind for kind in (Raises, Prints, Hangs, Eats, NotANumber, DiesOnce, Dies)}
+class BadQuality(Bad):
+    """Cannot say how good a round was."""
+
+    def local(self, data: Any, state: Any) -> Any:
+        return {"sum": 1.0}
+
+    def combine(self, state: Any, total: Any) -> Any:
+        return {"sum": total["sum"]}
+
+    def quality(self, state: Any, total: Any) -> Any:
+        raise ValueError(f"no figure of {NAME}")
+
+
+ALL = {
+    kind.__name__.lower(): kind
+    for kind in (Raises, Prints, Hangs, Eats, NotANumber, DiesOnce, Dies, BadQuality)
+}
 
 
 def install(monkeypatch: Any, folder: Path) -> None:

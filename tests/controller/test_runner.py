@@ -118,6 +118,45 @@ def test_a_step_from_open_to_result(start, data, tmp_path):
     assert result.n.used == 120
 
 
+def combined(lead: Runner, state: Passed, update: Passed, round_: int = 1) -> dict[str, Any]:
+    asked = {"do": "combine", "step": 1, "round": round_, "state": state, "refused": [], "notes": []}
+    return lead.ask({**asked, "updates": [{"site": site, "update": update} for site in (1, 2)]}, **NEVER)
+
+
+def test_a_coordinator_is_told_how_good_the_model_of_a_round_was(start, tmp_path):
+    table = tmp_path / "births.csv"
+    table.write_text("age,died\n" + "".join(f"{20 + n % 60},{n % 3 == 0:d}\n" for n in range(200)))
+    learned = {"outcome": "died", "features": ["age"], "rounds": 1}
+    seat = start(opening(table, "fedavg_sklearn", learned))
+    lead = start(opening(None, "fedavg_sklearn", learned))
+    state, told = begin(lead), []
+    for round_ in range(1, 5):
+        asked = {"do": "local", "step": 1, "round": round_, "state": state}
+        answer = combined(lead, state, seat.ask(asked, **NEVER)["content"], round_)
+        state = answer["content"]
+        told.append(answer["quality"])
+    assert answer["kind"] == "done" and told[:2] == [None, None]
+    assert [each["counted"] for each in told[2:]] == [0, 1]
+    result = Result.from_json(json.loads(arrived(state)))
+    losses = {
+        (row["round"], "patients trained on" if row["set"] == "train" else "patients held back"): row[
+            "log_loss"
+        ]
+        for row in result.tables["metrics"]
+    }
+    assert losses == {
+        (each["counted"], of): value for each in told[2:] for of, value in each["values"].items()
+    }
+
+
+def test_a_run_goes_on_where_a_task_cannot_say_how_good_a_round_was(start, data, state, bad):
+    lead = start(opening(None, "badquality"))
+    update = local(start(opening(data, "badquality")), state)["content"]
+    answer = combined(lead, begin(lead), update)
+    assert answer["kind"] == "state" and answer["quality"] is None
+    assert f"no figure of {bad_tasks.NAME}" in (lead.folder / "output.log").read_text()
+
+
 def test_only_rows_that_meet_the_criteria_of_plan_and_step_are_there(start, data, tmp_path):
     opened = opening(data)
     opened["steps"][0]["criteria"] = ["age >= 30", "died = 1"]

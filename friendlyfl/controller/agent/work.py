@@ -224,14 +224,15 @@ def _combine(job: Job, runner: Runner, bell: Bell) -> None:
         trouble = core_run.Trouble(site, job.step, job.round, "bad_update", time.time())
         runs.job_done(job, runs.RUN, trouble)
         return
+    facts = {"quality": answer["quality"]} if answer.get("quality") else {}
     with transaction.atomic():
         digest = contents.keep_from_runner(answer["content"])
         if answer["kind"] == "state":
             made = core_run.StateMade(job.step, job.round + 1, digest, time.time())
-            runs.job_done(job, runs.RUN, made)
+            runs.job_done(job, runs.RUN, made, facts)
         else:
             done = core_run.StepDone(job.step, job.round, digest, time.time())
-            runs.job_done(job, runs.RUN, done, {"site_notes": notes})
+            runs.job_done(job, runs.RUN, done, {**facts, "site_notes": notes})
 
 
 def _absent(run: Run, plan: Any) -> tuple[list[dict[str, Any]], list[str]]:

@@ -221,13 +221,14 @@ def _content(seen: Watched, name: str) -> dict[str, Any]:
         words = run_sentence(story, now) if isinstance(story, RunStory) else seat_sentence(story, now)
         return {"words": words}
     if name == "rounds":
-        return {"points": seen.points, "drawn": seen.drawn}
+        drawn = seen.drawn
+        return {"drawn": drawn, "rows": drawn.rows if drawn else [(point, ()) for point in seen.points]}
     if name == "facts":
         return {"left": watch.departures(run), "asked": _asks_here(seen), "log": _log(seen, here.site())}
     context: dict[str, Any] = {
         "lines": [(line, now.clock(line.at)) for line in told(story, now)],
         "drawn": seen.drawn,
-        "points": len(story.rounds),
+        "change": len(story.rounds) + sum(found.ended is not None for found in story.rounds),
     }
     if isinstance(story, RunStory):
         context["sites"] = site_rows(story, now)

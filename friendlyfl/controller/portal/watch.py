@@ -16,6 +16,7 @@ from typing import Any
 from friendlyfl.controller import actions, here, plans, runs
 from friendlyfl.controller.models import (
     Approval,
+    Job,
     LogLine,
     Outbox,
     Peer,
@@ -31,7 +32,7 @@ from friendlyfl.core.errors import FriendlyError
 from friendlyfl.core.limits import SMALL_CONTENT
 from friendlyfl.core.troubles import sentence
 from friendlyfl.tasks import registry
-from friendlyfl.tasks.base import State, Task
+from friendlyfl.tasks.base import Quality, State, Task
 from friendlyfl.wire.codec import decode
 
 KEPT = 128  # stories; one of 200 rounds takes 50 kB
@@ -174,13 +175,16 @@ def _confirmed(run: Run) -> frozenset[str]:
 def points(seen: Watched, step: int) -> list[Point]:
     """Every round of a step, with what its method knows of it."""
     rounds = seen.story.rounds_of(step)
-    distances = _distances(seen, rounds)
-    made, before = [], None
+    distances, qualities = _distances(seen, rounds), _qualities(seen, step)
+    made: list[Point] = []
+    known, beginning = False, 0
     for found, distance in zip(rounds, distances, strict=True):
         seconds = found.ended - found.began if found.ended is not None else None
-        joined = not found.first and before is not None and distance is not None
-        made.append(Point(found.step, found.number, seconds, distance, joined))
-        before = distance
+        quality = qualities.get(found.number)
+        beginning += found.first
+        before, known = known, distance is not None or quality is not None
+        joined = not found.first and before and known
+        made.append(Point(found.step, found.number, seconds, distance, joined, quality, beginning))
     return made
 
 
@@ -198,6 +202,14 @@ def _distances(seen: Watched, rounds: Sequence[Round]) -> list[float | None]:
         known = after.state in states and not after.first
         found.append(task.distance(states[after.state]) if known else None)
     return [*found, None]
+
+
+def _qualities(seen: Watched, step: int) -> dict[int, Quality]:
+    """How good the model of a round was, where its task tells it: the coordinator's to see, who added it up."""
+    if not seen.coordinates:
+        return {}
+    jobs = Job.objects.filter(run=seen.run, kind="combine", step=step).values_list("round", "outcome")
+    return {number: Quality(**outcome["quality"]) for number, outcome in jobs if "quality" in outcome}
 
 
 # --- words of the records ---

@@ -197,7 +197,7 @@ class Seat:
         except NoAnswerError as error:
             kind, answer = "done", without_numbers(task, exchange, [error.message], int(state[engine.ROUND]))
         raw = codec.encode(answer) if kind == "state" else json.dumps(answer.to_json()).encode()
-        return {"kind": kind, "content": _out(request, raw)}
+        return {"kind": kind, "content": _out(request, raw), "quality": _quality(task, state, numbers)}
 
 
 def _empty(folder: Path) -> Path:
@@ -224,6 +224,26 @@ def _read_updates(given: list[dict[str, Any]]) -> tuple[list[Any], str | None]:
         ):
             return [], entry["site"]
     return updates, None
+
+
+def _quality(task: Any, state: dict[str, Any], numbers: Any) -> Answer | None:
+    """How good the round's model was, for the coordinator's page. A run does not end for a figure of a page: what goes
+    wrong here stands in its local log."""
+    from friendlyfl.tasks import engine
+
+    try:
+        told = engine.quality(task, state, numbers)
+        if told is None:
+            return None
+        return {
+            "name": str(told.name),
+            "values": {str(of): value for of, value in told.values.items()},
+            "chosen_by": str(told.chosen_by),
+            "counted": None if told.counted is None else int(told.counted),
+        }
+    except Exception:
+        traceback.print_exc()
+        return None
 
 
 def _whose(task: Any) -> str:

@@ -20,6 +20,7 @@ from friendlyfl.tasks import (
     Dictionary,
     Done,
     Number,
+    Quality,
     Sum,
     Table,
     Task,
@@ -31,6 +32,7 @@ from friendlyfl.tasks.ml import learned, metrics
 from friendlyfl.tasks.ml.learner import Course, DivergedError, Learner, flat, shaped
 from friendlyfl.tasks.ml.sklearn_learner import SklearnLearner
 from friendlyfl.tasks.ml.torch_learner import TorchLearner
+from friendlyfl.tasks.params import translatable
 from friendlyfl.tasks.stats.measurements import FLAT
 from friendlyfl.tasks.stats.moments import unit_near
 
@@ -40,6 +42,9 @@ ALL_ALIKE = "The outcome is the same for every patient in this analysis, so ther
 NO_FEATURE = (
     "Every feature is the same for every patient in this analysis, so there is nothing to learn from."
 )
+LOG_LOSS, SQUARED_ERROR = translatable("Log loss"), translatable("Mean squared error")
+TRAINED_ON = translatable("patients trained on")
+HELD_BACK = translatable("patients held back")
 DIVERGED = "Training diverged in round {}: no numbers are given. Lower the learning rate{}."
 
 
@@ -324,21 +329,40 @@ class FedAvg(Task):
         """
         if total["diverged"] > 0:
             return self._diverged(state)
-        rows = float(total["rows"]), float(total["held_back_rows"])
-        told = [
-            metrics.told(
-                total[name], total.get(f"{name}_correct", np.nan), count, self._outcome_sd(state), self.yes_no
-            )
-            for name, count in (("train", rows[0]), ("held_back", rows[1]))
-        ]
+        told = self._told(state, total)
         history = np.concatenate([state["history"], [[list(each.values()) for each in told]]])
-        loss = metrics.loss_of(told[1]) if rows[1] > 0 else None
+        loss = metrics.loss_of(told[1]) if total["held_back_rows"] > 0 else None
         least = state["best_loss"]
         if loss is None or least is None or loss < least:
             best = {"best": state["weights"], "best_turn": state["turn"], "best_loss": loss}
         else:
             best = {}
         return {**state, **best, "history": history}
+
+    def _told(self, state: State, total: Update) -> list[dict[str, float]]:
+        """The metrics of all hospitals: of the patients trained on, and of those held back."""
+        return [
+            metrics.told(
+                total[name],
+                total.get(f"{name}_correct", np.nan),
+                float(total[rows]),
+                self._outcome_sd(state),
+                self.yes_no,
+            )
+            for name, rows in (("train", "rows"), ("held_back", "held_back_rows"))
+        ]
+
+    def quality(self, state: State, total: Update) -> Quality | None:
+        """The loss of the model as the hospitals received it; its best round is the one that `_seen` takes."""
+        if state["stage"] not in ("train", "evaluate") or total["diverged"] > 0:
+            return None
+        train, held_back = (metrics.loss_of(each) for each in self._told(state, total))
+        return Quality(
+            LOG_LOSS if self.yes_no else SQUARED_ERROR,
+            {TRAINED_ON: train, HELD_BACK: held_back},
+            HELD_BACK if total["held_back_rows"] > 0 else "",
+            int(state["turn"]),
+        )
 
     def _diverged(self, state: State) -> Done:
         rate = self.learning_rate if self.learning_rate is not None else self.learner(state).rate()

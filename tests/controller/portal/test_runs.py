@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from friendlyfl.controller import actions, contents, here, runs
-from friendlyfl.controller.models import LogLine, Outbox, Peer, Run, RunEvent, SiteProgress
+from friendlyfl.controller.models import Job, LogLine, Outbox, Peer, Run, RunEvent, SiteProgress
 from friendlyfl.controller.portal import watch
 from friendlyfl.core import run as core_run
 from friendlyfl.core import seat as core_seat
@@ -332,11 +332,87 @@ def test_the_chart_shows_how_near_the_answer_is(client, consortium: Consortium):
     run = searching(consortium, None, 4.0, 0.01, 1e-10)
     text = said(client, f"/runs/{run.pk}/")
     assert "were 2 standard errors from the answer after round 1, and 1 × 10⁻⁵ after round 3." in text
-    assert f'<img src="/runs/{run.pk}/rounds.svg?step=1&amp;rounds=4"' in text
+    assert f'<img src="/runs/{run.pk}/rounds.svg?step=1&amp;rounds=7"' in text
     assert '<td class="n">3</td><td class="n">1.0</td><td class="n">1 × 10⁻⁵</td>' in text
     assert '<td class="n">4</td><td class="n">under way</td>' in text
-    drawn = client.get(f"/runs/{run.pk}/rounds.svg?step=1&rounds=4")
+    drawn = client.get(f"/runs/{run.pk}/rounds.svg?step=1&rounds=7")
     assert drawn["Content-Type"] == "image/svg+xml" and drawn.content.count(b"<circle") == 3
+
+
+def learning(consortium: Consortium, *losses: tuple[float, float] | None) -> Run:
+    """A run of a learned model whose rounds have ended with these losses: of patients trained on and held back."""
+    actions.set_dictionary(ADMIN, consortium.project, {
+        "age": {"type": "number", "label": "Age", "unit": "years", "range": [0, 120]},
+        "died": {"type": "integer", "label": "Died", "range": [0, 1]},
+    })  # fmt: skip
+    given = {"outcome": "died", "features": ["age"]}
+    actions.add_step(ADMIN, consortium.project, "fedavg_sklearn", given)
+    run = consortium.start()
+    for peer in consortium.others:
+        consortium.ready_letter(peer, run).receive()
+    begun = core_run.StateMade(1, 1, contents.keep(encode({".round": 1})), 1.0)
+    runs.job_done(run.jobs.get(kind="begin"), runs.RUN, begun)
+    for number, loss in enumerate(losses, start=1):
+        for peer in consortium.others:
+            runs.feed(run.uid, runs.RUN, core_run.UpdateCame(peer.uid, 1, number, "u", number + 0.5))
+        values = {"patients trained on": loss[0], "patients held back": loss[1]} if loss else {}
+        quality = {
+            "name": "Log loss",
+            "values": values,
+            "chosen_by": "patients held back",
+            "counted": number - 3,
+        }
+        made = contents.keep(encode({".round": number + 1}))
+        runs.job_done(
+            run.jobs.get(kind="combine", round=number),
+            runs.RUN,
+            core_run.StateMade(1, number + 1, made, number + 1.0),
+            {"quality": quality} if loss else {},
+        )
+    run.refresh_from_db()
+    return run
+
+
+def test_the_chart_of_a_learned_model_shows_its_losses_and_the_best_round(client, consortium: Consortium):
+    run = learning(consortium, None, None, (0.7, 0.71), (0.52, 0.55), (0.41, 0.48), (0.35, 0.4951))
+    text = said(client, f"/runs/{run.pk}/")
+    assert "Log loss of patients held back: 0.7100 in round 3, 0.4951 in round 6." in text
+    assert "Of patients held back round 5 has the least, 0.4800, and is the best so far." in text
+    assert "The result counts round 5 as round 2." in text
+    assert (
+        '<td class="n">1.0</td><td class="n">0.4100</td><td class="n">best: 0.4800</td><td class="n">2</td>'
+        in text
+    )
+    assert (
+        '<td class="n">2</td><td class="n">1.0</td><td class="n"></td><td class="n"></td><td class="n"></td>'
+        in text
+    )
+    drawn = client.get(f"/runs/{run.pk}/rounds.svg?step=1").content
+    assert drawn.count(b"<polyline") == 4 and b">best</text>" in drawn  # two lines, and each in the key
+
+
+def test_before_the_second_loss_the_chart_shows_times(client, consortium: Consortium):
+    run = learning(consortium, None, None, (0.7, 0.71))
+    text = said(client, f"/runs/{run.pk}/")
+    assert "3 rounds" in text or "Three rounds" in text
+    assert "Log loss" not in text
+
+
+def test_a_participant_reads_no_loss(client, study: Study):
+    run = study.ready()
+    study.state(run).receive()
+    quality = {"name": "Log loss", "values": {"everyone": 0.5}}
+    for number in (1, 2):
+        Job.objects.create(run=run, kind="combine", step=1, round=number, outcome={"quality": quality})
+    facts = {"what": "totals", "numbers": 3, "rows": 60, "rules": ""}
+    for number in (1, 2):
+        job = run.jobs.select_related("run__project", "run__plan").get(kind="local", round=number)
+        made = core_seat.UpdateMade(1, number, contents.keep(b"u"), float(number))
+        runs.job_done(job, runs.SEAT, made, facts)
+        came = core_seat.StateCame(1, number + 1, job.inputs["state"], float(number))
+        runs.feed(run.uid, runs.SEAT, came)
+    text = said(client, f"/runs/{run.pk}/") + said(client, f"/runs/{run.pk}/rounds/")
+    assert "Log loss" not in text and "so only times are shown" in text
 
 
 def test_without_a_distance_the_chart_shows_times_and_says_so(client, consortium: Consortium):

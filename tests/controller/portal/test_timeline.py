@@ -1,17 +1,20 @@
 """The story of a run, told from whole histories: journals as they were recorded, and what the page makes of them."""
 
+import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from friendlyfl.controller.portal.endings import ending
-from friendlyfl.controller.portal.round_chart import Point, chart
+from friendlyfl.controller.portal.round_chart import Point, chart, figure
 from friendlyfl.controller.portal.standing import Now, run_sentence, seat_sentence, short, site_rows, span
 from friendlyfl.controller.portal.story import RunStory, SeatStory
 from friendlyfl.controller.portal.timeline import told
 from friendlyfl.core import run as core_run
 from friendlyfl.core import seat as core_seat
 from friendlyfl.core.run import NotReady, Ready, StateMade, StepDone, Stop, Tick, Trouble, UpdateCame
+from friendlyfl.tasks.base import Quality
 
 MARYS, NORTH, LAKE = "m" * 36, "n" * 36, "l" * 36
 NAMES = {MARYS: "St Mary's", NORTH: "Northfield", LAKE: "Lakeside"}
@@ -328,11 +331,11 @@ def test_the_chart_shows_distances_where_the_method_knows_them_and_times_where_n
     distances = (1.5, 0.04, 3e-5, 1e-10, None)
     search = [Point(1, n, 2.0, d, n > 1) for n, d in enumerate(distances, start=1)]
     drawn = chart(search, "Cox")
-    assert drawn is not None and drawn.converges and drawn.svg.count("<circle") == 4
+    assert drawn is not None and drawn.rows[1][1] == ["0.04"] and drawn.svg.count("<circle") == 4
     assert "1.5 standard errors from the answer after round 1, and 1 × 10⁻¹⁰ after round 4." in drawn.alt
     assert 'style="' not in drawn.svg and "<title>Cox: how near the answer is</title>" in drawn.svg
     times = chart([Point(1, 1, 2.0, None, False), Point(1, 2, 3.5, None, False)], "<Table>")
-    assert times is not None and not times.converges and times.svg.count("<rect") == 2
+    assert times is not None and not times.heads and times.svg.count("<rect") == 2
     assert "&lt;Table&gt;" in times.svg and "the longest 3.5" in times.alt
     assert chart([Point(1, 1, None, None, False)], "Table") is None
     assert [short(value) for value in (None, 250.0, 0.5, 3e-4, 2e-9)] == [
@@ -342,3 +345,50 @@ def test_the_chart_shows_distances_where_the_method_knows_them_and_times_where_n
         "0.0003",
         "2 × 10⁻⁹",
     ]
+
+
+def learned(*losses: float | None, name: str = "Log loss") -> list[Point]:
+    """Rounds with the loss of held-back patients; None where the step began again."""
+    points, beginning = [], 1
+    for number, loss in enumerate(losses, start=1):
+        beginning += loss is None
+        quality = Quality(name, {"held back": loss}, "held back", number) if loss is not None else None
+        joined = bool(points) and points[-1].quality is not None
+        points.append(Point(1, number, 1.0, None, joined, quality, beginning))
+    return points
+
+
+def test_the_best_round_is_the_first_with_the_least_loss_since_the_step_last_began():
+    drawn = chart(learned(0.9, 0.5, 0.5, 0.6), "Model")
+    assert drawn is not None and "round 2 has the least, 0.5000," in drawn.alt
+    assert [cells[0] for _point, cells in drawn.rows] == ["0.9000", "best: 0.5000", "0.5000", "0.6000"]
+    again = chart(learned(0.9, 0.1, None, 0.8, 0.7), "Model")
+    assert again is not None and "round 5 has the least, 0.7000," in again.alt
+    assert again.svg.count("<polyline") == 3  # a line before and one after, and the key's
+    begun = chart(learned(0.9, 0.1, None), "Model")
+    assert begun is not None and "best" not in begun.svg + begun.alt
+
+
+def test_no_round_is_the_best_where_the_task_takes_none():
+    points = [replace(p, quality=replace(p.quality, chosen_by="", counted=None)) for p in learned(2.0, 1.0)]
+    drawn = chart(points, "Model")
+    assert drawn is not None and "best" not in drawn.svg + drawn.alt + drawn.note
+    assert len(drawn.heads) == 1 and "The result counts" not in drawn.note
+
+
+@pytest.mark.parametrize(
+    "losses", [(1.0, 1.0), (0.0, 0.0), (-1.0, 2.0), (1e9, 3e-7), (5e-8, 6e-8), (1e7, 1e7 + 1)]
+)
+def test_every_loss_has_its_place_inside_the_axes(losses):
+    drawn = chart(learned(*losses), "Model")
+    assert drawn is not None
+    heights = [float(y) for y in re.findall(r'cy="([\d.]+)" r="4" fill="#00606b"', drawn.svg)]
+    assert len(heights) == 3 and all(58 <= y <= 190 for y in heights[1:])  # after the key's own
+    assert 3 <= drawn.svg.count('text-anchor="end"') <= 9
+
+
+def test_many_rounds_are_a_line_and_losses_have_the_digits_that_tell_them_apart():
+    drawn = chart(learned(*(1.0 / number for number in range(1, 98))), "Model")
+    assert drawn is not None and drawn.svg.count('r="4"') == 1 and drawn.svg.count("<polyline") == 2
+    shown = [figure(value) for value in (0.0, 0.693147, 12.3456, 1234.5, 2.5e6, 3.21e-5)]
+    assert shown == ["0.000", "0.6931", "12.35", "1,234", "2.500 × 10⁶", "3.210 × 10⁻⁵"]

@@ -83,6 +83,44 @@ def under_way() -> int:
     return int(regression(round_deadline=7200.0)[0].pk)
 
 
+def learning() -> int:
+    """A run of a learned model, whose held-back loss has begun to rise again."""
+    import math
+
+    from friendlyfl.controller import actions, contents, runs
+    from friendlyfl.core import run as core_run
+    from friendlyfl.wire.codec import encode
+    from tests.controller.world import RESEARCHER, World
+
+    consortium = World().consortium(*OTHERS, name="Low birth weight and smoking in pregnancy")
+    actions.set_dictionary(RESEARCHER, consortium.project, DICTIONARY)
+    parameters = {"outcome": "died", "features": ["age"]}
+    actions.add_step(RESEARCHER, consortium.project, "fedavg_sklearn", parameters)
+    run = consortium.start(round_deadline=7200.0)
+    for peer in consortium.others:
+        consortium.ready_letter(peer, run).receive()
+    began = time.time() - 200.0
+
+    def state(number: int) -> core_run.StateMade:
+        return core_run.StateMade(1, number, contents.keep(encode({".round": number})), began + 9.0 * number)
+
+    runs.job_done(run.jobs.get(kind="begin"), runs.RUN, state(1))
+    for number in range(1, 16):
+        for place, peer in enumerate(consortium.others):
+            at = began + 9.0 * number + 3.0 + place
+            runs.feed(run.uid, runs.RUN, core_run.UpdateCame(peer.uid, 1, number, "u", at))
+        train = 0.35 + 0.35 * math.exp(-(number - 3) / 3)
+        losses = {"patients trained on": train, "patients held back": train + 0.02 + 0.0006 * number**2}
+        quality = {"name": "Log loss", "values": losses, "chosen_by": "patients held back"}
+        facts = {"quality": {**quality, "counted": number - 3}} if number > 2 else {}
+        runs.job_done(run.jobs.get(kind="combine", round=number), runs.RUN, state(number + 1), facts)
+    return int(run.pk)
+
+
+def open_table(page: Any) -> None:
+    page.locator("#rounds-title").click()
+
+
 def failed() -> int:
     from friendlyfl.controller import runs
     from friendlyfl.core import run as core_run
@@ -134,6 +172,8 @@ STATES = {
     "runs, empty": State("runs", "/runs/", role="viewer"),
     "runs, one": State("runs", "/runs/", under_way, role="viewer"),
     "run, under way": State("run", "/runs/{}/", under_way, role="researcher"),
+    "run, learning": State("run", "/runs/{}/", learning, role="researcher"),
+    "run, learning, its table": State("run", "/runs/{}/", learning, role="researcher", act=open_table),
     "run, failed": State("run", "/runs/{}/", failed, role="researcher"),
     "run, own part": State("run", "/runs/{}/?paused=1", own_part, role="viewer"),
     "run, asked": State("run", "/runs/{}/", waiting, role="site-admin"),

@@ -339,3 +339,45 @@ def test_listing_tasks_loads_no_library_of_models():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+# --- how good the models are, for the page of a run ---
+
+
+def qualities(monkeypatch, **given):
+    """What the coordinator's page would be told in each round, and the Result."""
+    told, combine = [], engine.combine
+
+    def seen(task, state, numbers, exchange):
+        told.append(engine.quality(task, state, numbers))
+        return combine(task, state, numbers, exchange)
+
+    monkeypatch.setattr(engine, "combine", seen)
+    return told, learn(**given)
+
+
+@pytest.mark.parametrize("outcome", ["readmitted", "sbp"])
+def test_each_round_tells_the_losses_that_the_result_has_of_it(monkeypatch, outcome):
+    told, result = qualities(monkeypatch, outcome=outcome)
+    assert told[:2] == [None, None]  # means and standard deviations are no model
+    loss, name = ("log_loss", "Log loss") if outcome == "readmitted" else ("mse", "Mean squared error")
+    rows = result.tables["metrics"]
+    assert len(told) == 2 + 1 + FEW["rounds"]
+    for each in told[2:]:
+        assert (each.name, each.chosen_by) == (name, "patients held back")
+        for which, whose in (("train", "patients trained on"), ("held-back", "patients held back")):
+            [row] = [row for row in rows if (row["round"], row["set"]) == (each.counted, which)]
+            assert each.values[whose] == row[loss]
+    least = min(told[2:], key=lambda each: each.values["patients held back"])
+    assert least.counted == result.statistics["best_round"]
+
+
+def test_with_nobody_held_back_there_is_one_loss_and_no_best_round(monkeypatch):
+    told, _result = qualities(monkeypatch, held_back=0)
+    assert [list(each.values) for each in told[2:]] == [["patients trained on"]] * (1 + FEW["rounds"])
+    assert {each.chosen_by for each in told[2:]} == {""}
+
+
+def test_a_training_that_diverged_tells_no_loss(monkeypatch):
+    told, result = qualities(monkeypatch, learning_rate=1000.0, outcome="sbp")
+    assert "diverged" in result.notes[0] and told[-1] is None
