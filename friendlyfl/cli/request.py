@@ -48,7 +48,7 @@ def describe_request(project: Project, plan: Plan) -> dict[str, Any]:
             reads = (*task.columns, *(task.cohort.columns if task.cohort else ()))
             entry["columns"] = list(dict.fromkeys(reads))
             entry["leaves"] = [f"{name}: {_kind(kind)}" for name, kind in task.sends.items()]
-            entry["at_most"] = task.max_rounds
+            entry["at_most"] = task.most_rounds
         steps.append(entry)
     return {
         "project": project.name,

@@ -67,6 +67,7 @@ def _show(name: str, as_json: bool) -> None:
         "references": list(task.references),
         "refusal": done.refusal if done else "",
         "sent": done.sent if done else [],
+        "numbers_sent": done.numbers if done else [],
         "result": done.outcome.result.to_json() if done else None,
     }
     if as_json:

@@ -33,6 +33,7 @@ class Example:
     refusal: str = ""  # the rules' sentence, when the example could be worked with rules off only
     exchanges: int = 0
     sent: list[dict[str, Any]] = field(default_factory=list)
+    numbers: list[int] = field(default_factory=list)  # that a hospital sent, exchange by exchange
 
 
 def ready(task: str) -> Example | None:
@@ -72,5 +73,10 @@ def _worked(task: str) -> Example:
         log.exception("the example of a task could not be worked out")
         return Example()
     return Example(
-        result, seen["example"], seen["refusal"], int(seen["exchanges_of_example"] or 0), seen["sent"]
+        result,
+        seen["example"],
+        seen["refusal"],
+        int(seen["exchanges_of_example"] or 0),
+        seen["sent"],
+        seen["numbers_sent"],
     )

@@ -236,6 +236,16 @@ class Task:
         return f"No answer after {self.max_rounds} rounds."
 
     @property
+    def most_rounds(self) -> int:
+        """The most rounds that these parameters can take."""
+        return self.max_rounds
+
+    def most_numbers(self) -> Mapping[str, int] | None:
+        """The most numbers that an Update of each stage holds, marks of hidden cells among them, whatever the data are;
+        without stages under "". None where it depends on the data. An Update that holds more is not sent."""
+        return None
+
+    @property
     def by_time(self) -> bool:
         """Whether an Update holds a table for each point in time: only inside a secure sum under the rule `time`."""
         return False

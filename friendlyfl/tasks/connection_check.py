@@ -18,6 +18,13 @@ class ConnectionCheck(Task):
     rounds = Number("Rounds", default=3, low=1, high=100, whole=True)
     sends = {"zeros": Sum}
 
+    @property
+    def most_rounds(self) -> int:
+        return int(self.values["rounds"])
+
+    def most_numbers(self) -> dict[str, int]:
+        return {"": int(self.values["numbers"])}
+
     def start(self) -> dict[str, Any]:
         return {"answered": 0}
 

@@ -161,6 +161,9 @@ def local(
     number = state.get(ROUND)
     if not isinstance(number, int) or number < 1:
         raise WireError("state_round", "The coordinator's State does not say which round it is.")
+    if number > task.most_rounds:
+        raise WireError("state_round", "The coordinator asks for more rounds than this step can take.")
+    most = _most_of(task, state)
     chunks = table.chunks() if task.row_additive else [table]
     parts: list[dict[str, Array]] = []
     with np.errstate(all="ignore"):
@@ -172,6 +175,9 @@ def local(
         counts = disclosure.check_after(task, table, counts, policy, number)
         disclosure.hide_along(task, parts, counts)
     dropped, hidden = disclosure.hide_dropped(table.dropped, policy)
+    made = {name: array.size for part in (*parts, counts) for name, array in part.items()}
+    if most is not None and sum(made.values()) > most:
+        raise UsageError("bad_update", f"{task.title} made more numbers than it says it can.")
     own = {USED: float(table.used), DROPPED: dropped, DROPPED_HIDDEN: hidden}
     parts[0] |= counts | {name: np.asarray(value) for name, value in own.items()}
     return parts
@@ -212,6 +218,18 @@ def quality(task: Task, state: Mapping[str, Any], total: Any) -> Quality | None:
         return None
     values = {name: float(value) for name, value in told.values.items() if np.isfinite(value)}
     return replace(told, values=values) if values else None
+
+
+def most_numbers(task: Task) -> int | None:
+    """The most numbers that any round of a step sends, the platform's own among them; None if nobody can say."""
+    most = task.most_numbers()
+    return max(most.values()) + len(OWN) if most else None
+
+
+def _most_of(task: Task, state: Mapping[str, Any]) -> int | None:
+    """The most numbers that the task may make in this State's stage."""
+    most = task.most_numbers()
+    return most.get(str(state["stage"]) if task.stages else "") if most else None
 
 
 def _method(task: Task, state: Mapping[str, Any], verb: str) -> Any:

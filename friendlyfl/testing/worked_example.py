@@ -50,6 +50,11 @@ class WorkedExample:
             for name, kind in self.task.sends.items()
         ]
 
+    @property
+    def numbers(self) -> list[int]:
+        """How many a site sent in each exchange, the platform's own among them."""
+        return [Update.from_bytes(sites[0]).numbers for sites in self.outcome.sent]
+
 
 def ranges(rounds: list[int]) -> str:
     """Rounds in words: “1”, “2 to 7”, “1, 3 to 5”; of what an example did not need, a dash."""

@@ -5,10 +5,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from friendlyfl import datasets
 from friendlyfl.core.errors import NoAnswerError, UsageError, WireError
-from friendlyfl.tasks import Done, Task, engine, table
+from friendlyfl.tasks import Dictionary, Done, Task, engine, registry, table
 from friendlyfl.tasks.disclosure import Policy, Refused
 from friendlyfl.tasks.outcome import Exchange, is_answer, site_counts, without_numbers
+from friendlyfl.testing.worked_example import SITES, worked
 from friendlyfl.wire.update import Update, total
 from tests.tasks.mean import DICTIONARY, Endless, Forest, Mean, Products, Spread, patients
 
@@ -200,3 +202,50 @@ def test_results_without_numbers_and_without_an_answer() -> None:
 
     result = play(Separated, policy=None)
     assert not is_answer(result) and result.notes == ["x separates.", "More."] and result.n.events == 3
+
+
+# --- how much a step sends at most ---
+
+
+class Talkative(Spread):
+    """Says that it makes fewer numbers than it does in its second stage."""
+
+    def most_numbers(self) -> dict[str, int]:
+        return {"moments": 2, "fit": 1}
+
+
+class Short(Spread):
+    """Says that one round is enough."""
+
+    @property
+    def most_rounds(self) -> int:
+        return 1
+
+
+def test_what_a_task_says_of_its_numbers_and_rounds_holds() -> None:
+    with pytest.raises(UsageError, match="more numbers than it says"):
+        play(Talkative, policy=None)
+    with pytest.raises(WireError, match="more rounds than this step can take"):
+        play(Short, policy=None)
+
+
+EXAMPLES = (
+    "anova", "connection_check", "fedavg_sklearn", "gamma_regression", "kmeans", "linear_regression",
+    "logistic_regression", "pca", "poisson_regression", "t_test",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_bound_of_a_task_is_near_what_its_example_sends(name: str) -> None:
+    kind = registry.find(name)
+    seen = worked(kind, name)
+    dictionary = Dictionary.parse(datasets.dictionary("clinic"))
+    task = engine.make_task(name, None, kind.example, dictionary, len(SITES))
+    most = engine.most_numbers(task)
+    assert most is not None and max(seen.numbers) <= most <= 1.25 * max(seen.numbers)
+    assert len(seen.numbers) <= task.most_rounds
+
+
+def test_where_it_depends_on_the_data_nothing_is_promised() -> None:
+    task = engine.make_task(Mean, None, {"outcome": "age"}, DICTIONARY, 2)
+    assert engine.most_numbers(task) is None and task.most_rounds == task.max_rounds

@@ -45,6 +45,7 @@ class Step:
     leaves: list[Leaves] = field(default_factory=list)
     columns: tuple[str, ...] = ()
     most: int = 0  # rounds
+    amount: str = ""  # how many numbers leave in the first round, in later ones and in all
     reader: str = ""
     problem: str = ""
     name: str = ""
@@ -116,7 +117,8 @@ def _step(
     reads = (*task.columns, *(task.cohort.columns if task.cohort else ()))
     shown.columns = tuple(name for name in dict.fromkeys(reads) if name != SITE)
     shown.labels = {name: catalogue.label(name, dictionary) for name in shown.columns}
-    shown.most = task.max_rounds
+    shown.most = min(task.most_rounds, policy.rounds)
+    shown.amount = _amount(sum(facts["numbers"].values()), facts["later"], shown.most) if facts else ""
     shown.reader = _reader(kind, plan, coordinator, policy)
     shown.leaves = _leaves(task, policy, facts.get("numbers", {}))
     return shown
@@ -135,6 +137,25 @@ def _leaves(task: Task, policy: Policy, numbers: Mapping[str, int]) -> list[Leav
         Leaves(what, small, sum(numbers.get(name, 0) for name in group) if numbers else None)
         for (what, small), group in names.items()
     ]
+
+
+def _amount(first: int, later: int | None, rounds: int) -> str:
+    """How many numbers leave in a step; nothing is said where its first round could not be tried."""
+    if not first:
+        return ""
+    if rounds == 1:
+        return ngettext("%(first)s number, once.", "%(first)s numbers, once.", first) % {
+            "first": f"{first:,}"
+        }
+    begin = ngettext("%(first)s number in the first round", "%(first)s numbers in the first round", first)
+    if later is None:
+        rest = _(
+            "how many in a later round is not known before, since it follows from the sums of all hospitals"
+        )
+        return f"{begin % {'first': f'{first:,}'}}; {rest}."
+    rest = _("at most %(later)s in each later round, and so at most %(all)s in %(rounds)s rounds")
+    said = {"later": f"{later:,}", "all": f"{first + later * (rounds - 1):,}", "rounds": rounds}
+    return f"{begin % {'first': f'{first:,}'}}, {rest % said}."
 
 
 def _reader(task: type[Task], plan: plans.Content, coordinator: str, policy: Policy) -> str:

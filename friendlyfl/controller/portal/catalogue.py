@@ -11,6 +11,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import path
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from friendlyfl import datasets
 from friendlyfl.controller import examples
@@ -153,6 +154,7 @@ def _example(task: str, kind: type[Task]) -> dict[str, Any]:
         "chosen": _chosen(kind, dictionary),
         "used": result.n.used,
         "sent": _sent(found),
+        "amount": _amount(found.numbers),
         **_answer(task),
         "figures": _drawn(task),
         "conventions": _conventions(found),
@@ -182,6 +184,17 @@ def _sent(found: Example) -> list[dict[str, str]]:
         if row["count"] != "–":
             rows.setdefault(row["what"], []).append(row["count"])
     return [{"what": _(what), "count": _largest(counts)} for what, counts in rows.items()]
+
+
+def _amount(numbers: list[int]) -> str:
+    """How many numbers left a hospital in the example: at first, later, and in all."""
+    first, later = sum(numbers[:1]), numbers[1:]
+    if not later:
+        return ngettext("%(first)s number, once.", "%(first)s numbers, once.", first) % {
+            "first": f"{first:,}"
+        }
+    words = _("%(first)s numbers in the first exchange, at most %(later)s in a later one, %(all)s in all.")
+    return words % {"first": f"{first:,}", "later": f"{max(later):,}", "all": f"{sum(numbers):,}"}
 
 
 def _largest(counts: list[str]) -> str:

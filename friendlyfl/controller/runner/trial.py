@@ -1,4 +1,5 @@
-"""What the first round of a step would be on this hospital's data: rows, the smallest group, how many numbers.
+"""What the first round of a step would be on this hospital's data: rows, the smallest group, how many numbers; and how
+many a later round can send at most.
 
 For this hospital's own people. Nothing is written, and the answer goes to the pages of this site and nowhere else.
 """
@@ -21,6 +22,7 @@ def facts(task: Task, columns: Any, policy: Policy) -> dict[str, Any]:
         "dropped": table.dropped,
         "smallest": _smallest(task, table),
         "numbers": {},
+        "later": None,
         "problem": None,
     }
     try:
@@ -33,7 +35,7 @@ def facts(task: Task, columns: Any, policy: Policy) -> dict[str, Any]:
         for length in shape:
             size *= length
         sizes[name] = size
-    return {**found, "numbers": sizes}
+    return {**found, "numbers": sizes, "later": engine.most_numbers(task)}
 
 
 def _smallest(task: Task, table: Table) -> dict[str, Any] | None:

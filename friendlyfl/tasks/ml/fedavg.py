@@ -194,6 +194,26 @@ class FedAvg(Task):
         if self.yes_no:
             data.yes(self.outcome)
 
+    @property
+    def most_rounds(self) -> int:
+        """Two for scaling, those of training, and one that measures the last model."""
+        return int(self.rounds) + 3
+
+    def most_numbers(self) -> dict[str, int]:
+        features = len(self.terms(self.features, intercept=False))
+        coded = features + (0 if self.yes_no else 1)
+        every: State = {"kept": np.arange(features), "seed": 0}
+        weights = len(flat(self.learner(every).start()))
+        measures = (
+            3 + 2 * len(metrics.YES_NO) + (5 if self.yes_no else 0)
+        )  # and marks of two that may be hidden
+        return {
+            "moments": 1 + 2 * coded + (1 if self.yes_no else 0),
+            "spread": coded,
+            "train": measures + weights,
+            "evaluate": measures,
+        }
+
     # Pooled means and standard deviations, for scaling.
 
     def start(self) -> State:

@@ -43,6 +43,7 @@ class GammaRegression(GeneralisedLinear):
         "logs": Sum,
         "expected": GeneralisedLinear.sends["info"],
     }
+    own_numbers: ClassVar[tuple[int, int] | None] = (1, 0)
 
     outcome = Column(
         "Outcome", kinds=["number"], help="An amount above 0, such as a cost or a length of stay"

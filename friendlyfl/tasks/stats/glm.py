@@ -42,6 +42,8 @@ class GeneralisedLinear(Likelihood):
         "own_fit": Sum,
     }
     link: ClassVar[str] = ""
+    # Numbers that a family adds in the moments and in the fit; None where it does not say how many.
+    own_numbers: ClassVar[tuple[int, int] | None] = None
     scale_parameters: ClassVar[int] = 0  # counted in AIC and BIC beside the coefficients
 
     outcome: Column[str]
@@ -81,6 +83,18 @@ class GeneralisedLinear(Likelihood):
     def families(self) -> tuple[str, str]:
         """The family as R and as statsmodels call it; empty where it is in neither."""
         return "", ""
+
+    def most_numbers(self) -> dict[str, int] | None:
+        if self.own_numbers is None:
+            return None
+        columns = len(self.terms(self.predictors))
+        size = columns + len(self.extra())
+        observed = type(self).observed is not GeneralisedLinear.observed
+        return {
+            "moments": 6 + 2 * columns + self.own_numbers[0],
+            "fit": 3 + self.own_numbers[1] + size + (2 if observed else 1) * size * size,
+            "robust": 1 + size * size,
+        }
 
     # Weights and offset.
 

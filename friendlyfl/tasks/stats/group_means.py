@@ -127,6 +127,14 @@ class ComparesGroups(Task):
         ]
         return [", ".join(parts) for parts in zip(*named, strict=True)]
 
+    @property
+    def most_rounds(self) -> int:
+        return 2 + LOOKS
+
+    def most_numbers(self) -> dict[str, int]:
+        groups = math.prod(self.shape)
+        return {"sums": 2 * groups + 1, "spread": 2 * groups}
+
     # Stage sums.
 
     def start(self) -> State:

@@ -85,6 +85,11 @@ class KMeans(Measurements):
                 )
         return values
 
+    def most_numbers(self) -> dict[str, int]:
+        size = len(self.variables)
+        clusters = len(read_centres(self.centres, self.variables)) if self.centres else int(self.k or 0)
+        return {"means": 1 + 2 * size, "spread": size, "lloyd": clusters * (1 + 2 * size)}
+
     # The start.
 
     def combine_means(self, state: State, total: Update) -> State | Done:

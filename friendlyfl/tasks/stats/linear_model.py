@@ -100,6 +100,15 @@ class LinearModel(Task):
         outcome = np.asarray(data[self.outcome], dtype=np.float64)
         return outcome - data[self.offset] if self.offset else outcome
 
+    def most_numbers(self) -> dict[str, int]:
+        columns = len(self.terms(self.predictors))
+        levels = len(self.factors) * max((len(self.spec(name).levels) for name in self.factors), default=0)
+        return {
+            "moments": 6 + 2 * columns + levels + len(self.numbers),
+            "fit": 1 + columns + columns * columns,
+            "robust": 1 + columns * columns,
+        }
+
     # Stage moments: the pooled middle and size of every column.
 
     def start(self) -> State:

@@ -55,6 +55,7 @@ class LogisticRegression(GeneralisedLinear):
     link: ClassVar[str] = "logit"
 
     sends: ClassVar[Mapping[str, type[Kind]]] = {**GeneralisedLinear.sends, "events": Count, "rounded": Sum}
+    own_numbers: ClassVar[tuple[int, int] | None] = (1, 1)
 
     outcome = Column("Outcome", kinds=["yes/no"], help="0 and 1, or a factor whose second level means yes")
 

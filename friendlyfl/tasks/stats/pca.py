@@ -46,6 +46,14 @@ class Pca(Measurements):
 
     scale = Flag("Scale to variance 1", help="Yes: of the correlations, so that units do not matter")
 
+    @property
+    def most_rounds(self) -> int:
+        return len(self.stages)
+
+    def most_numbers(self) -> dict[str, int]:
+        size = len(self.variables)
+        return {"means": 1 + 2 * size, "products": size * size}
+
     def combine_means(self, state: State, total: Update) -> State | Done:
         if float(total["rows"]) < 2:
             return Done(answer=ONE_ROW, notes=[ONE_ROW])

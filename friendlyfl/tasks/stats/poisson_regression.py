@@ -51,6 +51,7 @@ class PoissonRegression(GeneralisedLinear):
         "events": Sum,
         "peak": Sum,
     }
+    own_numbers: ClassVar[tuple[int, int] | None] = (3, 0)
 
     outcome = OUTCOME
     offset = OFFSET

@@ -87,6 +87,18 @@ def test_the_example_is_waited_for_and_then_there(vera, nothing_known, monkeypat
     assert 'alt="' in part and "Strata: one baseline hazard for each hospital." in part
 
 
+@pytest.mark.parametrize(("task", "rounds"), [("pca", 2), ("logistic_regression", 7), ("chi_square", 1)])
+def test_the_example_says_how_many_numbers_left_in_all(vera, task, rounds):
+    numbers = examples.work_out(task).numbers
+    page = read(vera, f"/catalogue/{task}/")
+    assert len(numbers) == rounds
+    if rounds == 1:
+        assert f"<p>{numbers[0]} numbers, once.</p>" in page
+        return
+    first, later, every = numbers[0], max(numbers[1:]), sum(numbers)
+    assert f"{first} numbers in the first exchange, at most {later} in a later one, {every} in all." in page
+
+
 def test_an_example_that_hospitals_refuse_says_so(vera):
     examples.work_out("kaplan_meier")
     page = read(vera, "/catalogue/kaplan_meier/")

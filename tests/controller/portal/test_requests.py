@@ -1,5 +1,6 @@
 """The request page: what it says before anybody decides, who may answer, and what an answer does."""
 
+import re
 import time
 
 import pytest
@@ -107,6 +108,54 @@ def test_the_dry_check_counts_here_and_sends_nothing(admin, asked):
     assert "20 patients, in a group of “Died in hospital”" in said and "2 columns, all of them here." in said
     assert "being counted" not in said and "data fit the plan" in said
     assert not Job.objects.exists() and not Outbox.objects.exists()
+
+
+def first_of(said: str, title: str) -> int:
+    """How many numbers the page says that the first round of a step has."""
+    found = re.search(rf"<strong>\d\. {re.escape(title)}:</strong> ([\d,]+) numbers", said)
+    assert found, said
+    return int(found.group(1).replace(",", ""))
+
+
+def test_the_request_says_how_many_numbers_leave_at_first_later_and_in_all(admin, study):
+    choose_dataset(study.project)
+    steps = {
+        "connection_check": {"rounds": 1, "numbers": 7},
+        "t_test": {"outcome": "age", "group": "died"},
+        "logistic_regression": {"outcome": "died", "predictors": ["age"]},
+        "fedavg_sklearn": {"outcome": "died", "features": ["age"], "rounds": 4, "held_back": 0},
+        "table_one": {"variables": ["age"], "group": "died"},
+    }
+    study.propose(
+        steps=[
+            {"seq": seq, "task": task, "version": "1.0", "title": task, "parameters": given}
+            for seq, (task, given) in enumerate(steps.items(), start=1)
+        ],
+        dictionary={**DICTIONARY, "died": {**DICTIONARY["died"], "grid": [0, 1]}},
+    )
+    before = read(admin, place(study))
+    assert "in the first round" not in before.partition("Which columns")[0]
+    said = checked(admin, place(study))
+    assert "<strong>1. connection_check:</strong> 10 numbers, once." in said
+    for title, later, rounds in (
+        ("t_test", 5 + 3, 8),  # counts and sums of two groups and a size, and three of the platform
+        ("logistic_regression", 7 + 2 * 2 + 3, 50),  # two columns, as in the first round
+        ("fedavg_sklearn", 3 + 8 + 5 + 2 + 3, 7),  # with two weights
+    ):
+        first = first_of(said, title)
+        whole = first + later * (rounds - 1)
+        assert (
+            f"{first} numbers in the first round, at most {later} in each later round, and so at most {whole} "
+            f"in {rounds} rounds." in said
+        )
+    first = first_of(said, "table_one")
+    assert f"{first} numbers in the first round; how many in a later round is not known before" in said
+
+
+def test_no_more_rounds_are_promised_than_this_hospital_allows(admin, asked):
+    actions.set_policy(ADMIN, {"rounds": 12})
+    said = checked(admin, place(asked))
+    assert "in 12 rounds." in said and "50 times" not in said
 
 
 def test_the_dry_check_says_what_stands_in_the_way(admin, asked):
