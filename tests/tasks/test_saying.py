@@ -7,7 +7,7 @@ import re
 import pytest
 
 from friendlyfl import datasets
-from friendlyfl.tasks import Dictionary, registry
+from friendlyfl.tasks import Dictionary, methods, registry
 from friendlyfl.tasks.figures import drawings
 from friendlyfl.tasks.report import Counts, Figure, Privacy, Result
 from friendlyfl.tasks.saying import sentences
@@ -58,6 +58,14 @@ def test_every_kind_of_result_is_said_and_shown(task, name):
     figures = drawings(result_of(name), CLINIC)
     assert bool(figures) == bool(result_of(name).figures)
     assert all(drawing.title and drawing.description and drawing.table for drawing in figures)
+
+
+def test_a_learned_model_is_judged_by_pairs_of_the_same_hospital():
+    [lead, *_more] = said("fedavg_sklearn")
+    assert "one without from the same hospital" in lead and "all pairs" not in lead
+    assert "AUC: over pairs of patients of the same hospital." in methods.conventions(
+        result_of("fedavg_sklearn")
+    )
 
 
 def test_numbers_are_those_of_the_result():

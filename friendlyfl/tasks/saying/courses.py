@@ -211,8 +211,8 @@ def calibration(study: Study) -> list[Said]:
 
 
 LEARNED = Said(
-    "In {share} of all pairs of a held-back patient with {outcome} and one without, the learned model gave the first "
-    "the higher chance (area under the ROC curve {auc}; {n} patients held back)."
+    "In {share} of the pairs of a held-back patient with {outcome} and one without from the same hospital, the learned "
+    "model gave the first the higher chance (area under the ROC curve {auc}; {n} patients held back)."
 )
 LEARNED_NUMBER = Said(
     "For held-back patients the learned model was wrong by {error} in {outcome} on average ({n} patients held back)."
