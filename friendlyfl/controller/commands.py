@@ -18,6 +18,8 @@ from friendlyfl.core import run as core_run
 from friendlyfl.core import seat as core_seat
 from friendlyfl.core.troubles import sentence
 
+LOOSENED = "loosened_"  # before the name of a rule: the code that tells of an exception
+
 
 def carry_out(run: Run, command: Any) -> None:
     """Do what one command says."""
@@ -191,11 +193,13 @@ def _compute(run: Run, command: core_seat.Compute) -> None:
 
 def _send_update(run: Run, command: core_seat.SendUpdate) -> None:
     facts = rows.get(Job, run=run, kind="local", step=command.step, round=command.round).outcome
+    loosened = facts.get("exceptions", {})
+    _tell_exceptions(run, command.step, command.round, loosened)
     leaving = Leaving(
         facts["what"],
         numbers=facts["numbers"],
         rows=facts["rows"],
-        rules=facts["rules"],
+        rules=", ".join(filter(None, [facts["rules"], *loosened.values()])),
         approval=approval_words(run),
     )
     send(
@@ -209,6 +213,22 @@ def _send_update(run: Run, command: core_seat.SendUpdate) -> None:
         leaving=leaving,
     )
     log(run, "update_sent", step=command.step, round_=command.round)
+
+
+def _tell_exceptions(run: Run, step: int, round_: int, loosened: dict[str, str]) -> None:
+    """Before the first Update of a step that an exception lets through: the coordinator learns which rule it is, so
+    that the Result says so. Neither its value nor its reason leaves."""
+    codes = []
+    for rule in loosened:
+        code = LOOSENED + rule
+        if rows.first(LogLine, run=run.pk, site=here.site(), step=step, code=code) is None:
+            log(run, code, step=step, round_=round_, send=False)
+            codes.append(code)
+    if codes and not run.project.coordinates:
+        now = timezone.now().timestamp()
+        lines = [{"at": now, "step": step, "round": round_, "code": code} for code in codes]
+        leaving = Leaving(" ".join(sentence(code) for code in codes), approval=approval_words(run))
+        _to_coordinator(run, "log", {"lines": lines}, leaving)
 
 
 def _send_trouble(run: Run, command: core_seat.SendTrouble) -> None:

@@ -229,6 +229,23 @@ class Policy(models.Model):
         return cls.objects.get_or_create(pk=1)[0]
 
 
+class RuleException(models.Model):
+    """One disclosure rule of this site, loosened for one project up to a day. Kept when it is over."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="exceptions")
+    rule = models.CharField(max_length=20)
+    value = models.FloatField()
+    reason = models.CharField(max_length=500)  # for this hospital's eyes only
+    person = models.CharField(max_length=150)
+    at = models.DateTimeField(default=timezone.now)
+    until = models.DateField()  # the last day, in UTC, on which it holds
+    ended_by = models.CharField(max_length=150, blank=True)
+    ended_at = models.DateTimeField(null=True)  # before its last day
+
+    class Meta:
+        ordering = ["pk"]
+
+
 class Run(models.Model):
     """One execution of a plan, as known here. A coordinator with data of its own has one row and two journals."""
 
@@ -397,7 +414,7 @@ class Departure(models.Model):
     numbers = models.BigIntegerField(default=0)
     bytes = models.BigIntegerField(default=0)
     rows = models.BigIntegerField(null=True)  # rows described; null where no row is
-    rules = models.CharField(max_length=200, blank=True)
+    rules = models.TextField(blank=True)
     secure_sum = models.BooleanField(default=False)
     approval = models.CharField(max_length=300, blank=True)
     plain_sha256 = models.CharField(max_length=64, blank=True)

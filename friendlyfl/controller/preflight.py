@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Callable
 from typing import Any
 
-from friendlyfl.controller import here, plans
+from friendlyfl.controller import exceptions, here, plans
 from friendlyfl.controller.models import Project
 from friendlyfl.controller.runner.parent import Runner
 from friendlyfl.core.errors import ConflictError
@@ -18,7 +18,6 @@ CHECK_SECONDS = 600.0
 
 def opening(project: Project, plan: plans.Content, *, with_data: bool) -> dict[str, Any]:
     """The description that a runner child starts from; without data for the coordinator's own jobs."""
-    policy = here.policy()
     return {
         "do": "open",
         "dictionary": plan.dictionary,
@@ -26,8 +25,8 @@ def opening(project: Project, plan: plans.Content, *, with_data: bool) -> dict[s
         "sites": len(plan.seats),
         "site": plan.seat_number(here.site()) if with_data else 0,
         "seed": plan.sha256,
-        "policy": policy.rules,
-        "limits": policy.limits,
+        "policy": exceptions.in_force(project).rules,
+        "limits": here.policy().limits,
         "dataset": described(project) if with_data else None,
     }
 

@@ -66,6 +66,13 @@ LOG: dict[str, str] = {
     "seat_failed": "This hospital's part ended without a result.",
     "seat_stopped": "This hospital's part was stopped.",
     "restarted": "The controller was started again and carried on.",
+    # an exception to a rule: which rule, and nothing of why or how far
+    "loosened_rows": "By an exception at the hospital, fewer patients may be described than its rule asks for.",
+    "loosened_cell": "By an exception at the hospital, groups may be smaller than its rule asks for.",
+    "loosened_difference": "By an exception at the hospital, steps may differ by fewer patients than its rule asks for.",
+    "loosened_ratio": "By an exception at the hospital, a model may have more columns than its rule allows.",
+    "loosened_rounds": "By an exception at the hospital, a step may take more rounds than its rule allows.",
+    "loosened_probes": "By an exception at the hospital, more may be asked about a column than its rule allows.",
 }
 
 

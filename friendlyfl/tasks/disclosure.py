@@ -38,6 +38,16 @@ RULES = (
 )
 HIDDEN = ".hidden:"  # before the name of an array: 1 where its cell is hidden
 USED, DROPPED, DROPPED_HIDDEN = ".used", ".dropped", ".dropped_hidden"
+# How far an exception for one project may loosen a rule; the others have none. No exception shows a single patient.
+LOOSEST: dict[str, float] = {
+    "rows": 5,
+    "cell": 2,
+    "difference": 2,
+    "ratio": 0.8,
+    "rounds": 10 * ROUNDS,
+    "probes": 100,
+}
+AT_MOST = ("ratio", "rounds", "probes")  # the larger their number, the looser
 REFUSAL_LENGTH = 256  # of every refusal, so that its size does not tell which rule it was
 
 Arrays = dict[str, npt.NDArray[np.float64]]
@@ -92,6 +102,11 @@ class Policy:
         if "tasks" in read:
             read["tasks"] = tuple(read["tasks"])
         return cls(**read)
+
+    def is_looser(self, rule: str, value: float) -> bool:
+        """Whether this value would let more pass than the rule does now."""
+        held: float = getattr(self, rule)
+        return value > held if rule in AT_MOST else value < held
 
 
 def check_plan(task: Task, name: str, policy: Policy) -> None:

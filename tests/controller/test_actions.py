@@ -11,6 +11,7 @@ from django.test import override_settings
 from friendlyfl.controller import actions, here, members, plans
 from friendlyfl.controller.actions.actor import Actor
 from friendlyfl.controller.agent import deliver
+from friendlyfl.controller.exceptions import usual_end
 from friendlyfl.controller.models import (
     ROLES,
     Approval,
@@ -20,6 +21,7 @@ from friendlyfl.controller.models import (
     Outbox,
     Person,
     Project,
+    RuleException,
     Run,
 )
 from friendlyfl.core.errors import ConflictError, ForbiddenError, FriendlyError, NotFoundError, UsageError
@@ -66,6 +68,8 @@ VERBS: dict[str, tuple[str, Act]] = {
     "start_rehearsal": ("researcher", lambda who, ours: rehearse(who)),
     "remove_rehearsal": ("researcher", lambda who, ours: actions.remove_rehearsal(who)),
     "set_policy": ("site-admin", lambda who, ours: actions.set_policy(who, {"rows": 30})),
+    "allow_exception": ("site-admin", lambda who, ours: allow(who, ours)),
+    "end_exception": ("site-admin", lambda who, ours: actions.end_exception(who, allow(ADMIN, ours))),
     "add_dataset": ("researcher", lambda who, ours: actions.add_dataset(who, "more", dataset(ours).path)),
     "remove_dataset": ("researcher", lambda who, ours: actions.remove_dataset(who, dataset(ours))),
     "use_dataset": ("researcher", lambda who, ours: actions.use_dataset(who, ours.project, dataset(ours))),
@@ -150,6 +154,10 @@ def rehearse(who: actions.Actor) -> None:
         actions.start_rehearsal(who)
 
 
+def allow(who: actions.Actor, ours: Consortium) -> RuleException:
+    return actions.allow_exception(who, ours.project, "rows", 10, "Agreed with the board.", usual_end())
+
+
 def joiner(ours: Consortium) -> str:
     hilltop = ours.world.peer("Hilltop")
     row = actions.invite_site(ADMIN, ours.project, "Hilltop")
@@ -175,7 +183,7 @@ def test_a_verb_asks_for_its_role(consortium, verb):
     below = Actor("eve", ROLES[ROLES.index(least) - 1])
     before = records()
     # What the test itself prepares as a site-admin may change things; the verb pressed by `below` may not.
-    prepares = verb in ("withdraw_invitation", "renew_invitation", "accept_joiner")
+    prepares = verb in ("end_exception", "withdraw_invitation", "renew_invitation", "accept_joiner")
     with pytest.raises(ForbiddenError) as error:
         press(below, consortium)
     assert error.value.code == "role" and least in error.value.message

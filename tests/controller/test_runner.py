@@ -76,7 +76,7 @@ def start(tmp_path):
 
 
 def local(runner: Runner, state: Passed, **limits: Any) -> dict[str, Any]:
-    request = {"do": "local", "step": 1, "round": 1, "state": state}
+    request = {"do": "local", "step": 1, "round": 1, "state": state, "policy": runner.opened["policy"]}
     return runner.ask(request, **{**NEVER, **limits})
 
 
@@ -104,11 +104,19 @@ def test_a_step_from_open_to_result(start, data, tmp_path):
     assert lead.open(**NEVER)["problems"] == []
     state = begin(lead)
     for round_ in range(1, 10):
-        asked = {"do": "local", "step": 1, "round": round_, "state": state}
+        asked = {"do": "local", "step": 1, "round": round_, "state": state, "policy": {}}
         answer = seat.ask(asked, **NEVER)
         update = answer["content"]
         assert answer["rows"] == 60 and answer["numbers"] == Update.from_bytes(arrived(update)).numbers
-        asked = {"do": "combine", "step": 1, "round": round_, "state": state, "refused": [], "notes": []}
+        asked = {
+            "do": "combine",
+            "step": 1,
+            "round": round_,
+            "state": state,
+            "refused": [],
+            "notes": [],
+            "rules": "on",
+        }
         asked["updates"] = [{"site": site, "update": update} for site in (1, 2)]
         answer = lead.ask(asked, **NEVER)
         if answer["kind"] == "done":
@@ -305,7 +313,15 @@ def test_data_that_are_not_there_or_do_not_fit_are_said_in_codes(start, data, tm
 
 def test_an_update_of_another_shape_names_its_site(start, data, tmp_path):
     lead = start(opening(None))
-    asked = {"do": "combine", "step": 1, "round": 1, "state": begin(lead), "refused": [], "notes": []}
+    asked = {
+        "do": "combine",
+        "step": 1,
+        "round": 1,
+        "state": begin(lead),
+        "refused": [],
+        "notes": [],
+        "rules": "on",
+    }
     asked["updates"] = [
         {"site": site, "update": passed(raw, tmp_path / "update")}
         for site, raw in ((1, Update.of([{"sum": 1.0}]).to_bytes()), (2, b"no update"))

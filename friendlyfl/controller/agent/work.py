@@ -12,11 +12,11 @@ from typing import Any
 from django.db import connection, transaction
 from django.utils import timezone
 
-from friendlyfl.controller import commands, contents, here, members, preflight, rows, runs
+from friendlyfl.controller import commands, contents, exceptions, here, members, preflight, rows, runs
 from friendlyfl.controller.agent.bell import Bell
 from friendlyfl.controller.awaited import JOBS
 from friendlyfl.controller.ledger import Leaving
-from friendlyfl.controller.models import Job, Run, SiteProgress
+from friendlyfl.controller.models import Job, LogLine, Run, SiteProgress
 from friendlyfl.controller.post import send_values
 from friendlyfl.controller.runner.parent import Cancelled, Runner
 from friendlyfl.core import run as core_run
@@ -166,12 +166,14 @@ def _not_ready(job: Job, problems: list[dict[str, Any]]) -> None:
 def _local(job: Job, runner: Runner, bell: Bell) -> None:
     state = contents.for_runner(job.inputs["state"])
     faultpoint("work.before_local")
-    answer = _ask(job, runner, bell, round=job.round, state=state)
+    loosened = exceptions.in_force(job.run.project)
+    answer = _ask(job, runner, bell, round=job.round, state=state, policy=loosened.rules)
     faultpoint("work.computed")
     if "trouble" in answer:
         _fail(job, answer, core_seat.Refused(job.step, job.round, answer["trouble"], time.time()))
         return
     facts = {name: answer[name] for name in ("numbers", "rows", "rules", "what")}
+    facts["exceptions"] = {entry.rule: exceptions.ledger_words(entry) for entry in loosened.by}
     with transaction.atomic():
         digest = contents.keep_from_runner(answer["content"])
         runs.job_done(job, runs.SEAT, core_seat.UpdateMade(job.step, job.round, digest, time.time()), facts)
@@ -204,6 +206,8 @@ def _combine(job: Job, runner: Runner, bell: Bell) -> None:
         for site, digest in job.inputs["updates"]
     ]
     refused, notes = _absent(job.run, plan)
+    rules, loosened = _loosened(job)
+    notes += loosened
     faultpoint("work.before_combine")
     answer = _ask(
         job,
@@ -214,6 +218,7 @@ def _combine(job: Job, runner: Runner, bell: Bell) -> None:
         updates=updates,
         refused=refused,
         notes=notes,
+        rules=rules,
     )
     faultpoint("work.combined")
     if "trouble" in answer:
@@ -247,6 +252,21 @@ def _absent(run: Run, plan: Any) -> tuple[list[dict[str, Any]], list[str]]:
             rule = seat.reason.removeprefix("refused_")
             refused.append({"site": plan.seat_number(seat.site), "rule": rule, "sentence": words})
     return refused, notes
+
+
+def _loosened(job: Job) -> tuple[str, list[str]]:
+    """What `privacy.rules` says of exceptions that held in this step: which rules and at how many hospitals; and a
+    sentence for each that names the hospital, for its notes."""
+    told: dict[tuple[str, str], None] = {}
+    for line in rows.every(LogLine, "pk", run=job.run_id, step=job.step):
+        if line.code.startswith(commands.LOOSENED):
+            told[line.site, line.code] = None
+    if not told:
+        return "on", []
+    hospitals = len({site for site, _ in told})
+    names = ", ".join(dict.fromkeys(code.removeprefix(commands.LOOSENED) for _, code in told))
+    rules = f"on, loosened by an exception at {hospitals} hospital{'s' if hospitals > 1 else ''} ({names})"
+    return rules, [f"{members.name_of(site)}: {sentence(code)}" for site, code in told]
 
 
 def _fail(job: Job, answer: dict[str, Any], event: Any) -> None:

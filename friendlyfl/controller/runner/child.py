@@ -139,6 +139,7 @@ class Seat:
         if seq not in self.tables:
             self.tables = {seq: engine.open_table(task, self.columns)}
         table = self.tables[seq]
+        self._take_rules(request["policy"])
         state = codec.decode(arrived(request["state"]), limit=STATE_BYTES)
         update = Update.of(engine.local(task, table, state, self.policy, self.progress))
         return {
@@ -148,6 +149,18 @@ class Seat:
             "rules": ", ".join(f"{name} {value}" for name, value in _rules(self.policy)),
             "what": f"{task.title}: totals over {_whose(task)} ({_names(update)})",
         }
+
+    def _take_rules(self, rules: dict[str, Any]) -> None:
+        """The rules as they stand in this round. What was checked once, with the dataset, is checked again where an
+        exception to it is over."""
+        from friendlyfl.tasks import engine
+        from friendlyfl.tasks.disclosure import Policy
+
+        policy = Policy.from_json(rules)
+        if policy.difference > self.policy.difference:
+            tasks = [self._task(step["seq"]) for step in self.request["steps"]]
+            engine.plan_differences(tasks, self.columns, policy)
+        self.policy = policy
 
     def trial(self, request: dict[str, Any]) -> Answer:
         """What the first round of these steps would be, for this hospital's own people."""
@@ -189,6 +202,7 @@ class Seat:
             ],
             refused=request["refused"],
             notes=request["notes"],
+            rules=request["rules"],
         )
         numbers = opened if isinstance(task, EachTask) else total(updates).decoded()
         answer: Any

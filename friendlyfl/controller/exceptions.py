@@ -1,0 +1,89 @@
+"""Exceptions to this site's rules: a rule loosened for one project, with a reason, a name and a last day.
+
+Which hold now, the rules with them, and what an exception may be. Who may allow one is decided in actions; what the
+rules refuse, in tasks.disclosure.
+"""
+
+import math
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+from friendlyfl.controller import approvals, here, rows
+from friendlyfl.controller.models import Project, RuleException
+from friendlyfl.core.errors import UsageError
+from friendlyfl.tasks.disclosure import AT_MOST, LOOSEST, Policy
+
+REASON = 500  # characters
+DAYS = 30  # for which one holds if nothing else is said
+LONGEST = 365
+
+
+@dataclass(frozen=True)
+class Loosened:
+    """The rules that hold for a project at this moment, as the runner reads them, and the exceptions in them."""
+
+    rules: dict[str, Any]
+    by: list[RuleException]
+
+
+def holds(exception: RuleException) -> bool:
+    return exception.ended_at is None and approvals.today() <= exception.until
+
+
+def in_force(project: Project) -> Loosened:
+    """This site's rules for a project: the loosest value of each rule that an exception which holds now allows."""
+    decided = here.policy().rules
+    policy = Policy.from_json(decided)
+    by: dict[str, RuleException] = {}
+    for exception in rows.every(RuleException, "pk", project=project.pk):
+        if holds(exception) and policy.is_looser(exception.rule, exception.value):
+            by[exception.rule] = exception
+            policy = Policy.from_json({**policy.to_json(), exception.rule: number(exception)})
+    return Loosened(
+        {**decided, **{rule: number(exception) for rule, exception in by.items()}}, [*by.values()]
+    )
+
+
+def number(exception: RuleException) -> float:
+    """Its value as the rule counts: a share, or people and times."""
+    return exception.value if exception.rule == "ratio" else int(exception.value)
+
+
+def ledger_words(exception: RuleException) -> str:
+    """For the line of what left under it; the ledger's page reads it again."""
+    return f"exception to {exception.rule} by {exception.person} until {exception.until.isoformat()}"
+
+
+def usual_end() -> date:
+    return approvals.today() + timedelta(days=DAYS)
+
+
+def checked(rule: str, value: float, reason: str, until: date) -> tuple[float, str]:
+    """The value and the reason as they are kept.
+
+    Raises UsageError, with the name of what is wrong as its code: rule, value, reason or until.
+    """
+    if rule not in LOOSEST:
+        names = ", ".join(LOOSEST)
+        raise UsageError("rule", f"There is no exception to the rule “{rule}”; there is to: {names}.")
+    policy = Policy.from_json(here.policy().rules)
+    if type(value) not in (int, float) or not math.isfinite(value):
+        raise UsageError("value", "Give the value of the exception as a number.")
+    if rule != "ratio" and value != int(value):
+        raise UsageError("value", f"The value of the rule “{rule}” is a whole number.")
+    held, loosest = getattr(policy, rule), LOOSEST[rule]
+    if not policy.is_looser(rule, loosest):
+        raise UsageError("value", f"The rule “{rule}” stands at {held:g}; no exception goes further.")
+    within = value <= loosest if rule in AT_MOST else value >= loosest
+    if not (policy.is_looser(rule, value) and within):
+        raise UsageError(
+            "value",
+            f"The rule “{rule}” stands at {held:g}. An exception is looser, and goes no further than {loosest:g}.",
+        )
+    words = " ".join(reason.split())
+    if not 1 <= len(words) <= REASON or not words.isprintable():
+        raise UsageError("reason", f"Give a reason of 1 to {REASON} characters.")
+    if not approvals.today() <= until <= approvals.today() + timedelta(days=LONGEST):
+        raise UsageError("until", "Choose a last day from today on, at most one year ahead.")
+    return float(value), words
