@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from friendlyfl.cli.exception import describe_exception
 from friendlyfl.cli.opening import table, tell
-from friendlyfl.controller import actions, here, members, plans
+from friendlyfl.controller import actions, exceptions, here, members, plans
 from friendlyfl.controller.models import Peer, Plan, Project
 from friendlyfl.core.errors import FriendlyError
 from friendlyfl.tasks import engine
@@ -63,6 +64,7 @@ def describe_request(project: Project, plan: Plan) -> dict[str, Any]:
         "who_reads": f"{members.name_of(project.coordinator)} will receive this hospital's own totals",
         "dataset": project.dataset.name if project.dataset else None,
         "policy": actions.policy(),
+        "exceptions": [describe_exception(entry) for entry in exceptions.in_force(project).by],
         "ours": project.coordinator == here.site(),
     }
 
@@ -101,6 +103,11 @@ def show_request(seen: dict[str, Any]) -> None:
         table(f"  What leaves, at most {step['at_most']} times", ["numbers"], rows, "  Nothing leaves.")
     tell(f"\nWho can read it: {seen['who_reads']}.")
     tell(f"Dataset here: {seen['dataset'] or 'none chosen: friendlyfl dataset use NAME -p PROJECT'}")
+    for entry in seen["exceptions"]:
+        tell(
+            f"An exception holds: {entry['rule']} {entry['value']:g} instead of {seen['policy'][entry['rule']]:g}, "
+            f"by {entry['person']} until {entry['until']}: {entry['reason']}"
+        )
     if not seen["ours"]:
         tell(
             "Check your data: friendlyfl dataset check. Then: friendlyfl plan approve, or friendlyfl plan decline"

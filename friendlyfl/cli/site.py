@@ -5,6 +5,7 @@ from typing import IO
 
 import click
 
+from friendlyfl.cli.exception import exception
 from friendlyfl.cli.opening import (
     Group,
     example,
@@ -132,6 +133,7 @@ def rules(pairs: tuple[str, ...], as_json: bool) -> None:
     """Show or change the rules: what may leave this hospital.
 
     They are this hospital's own and hold for every project. What each of them means stands in docs/it-guide.md.
+    One project alone: friendlyfl site exception allow
     """
     from friendlyfl.controller import actions
 
@@ -147,6 +149,9 @@ def rules(pairs: tuple[str, ...], as_json: bool) -> None:
         for name, value in found.items()
     ]
     table("Rules of this hospital", ["rule", "value", "meaning"], rows, "")
+
+
+site.add_command(exception)
 
 
 RULES = {

@@ -4,6 +4,7 @@ chain.
 Lines are written where post is sealed (controller.ledger) and never here.
 """
 
+import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -83,6 +84,9 @@ class Line:
         said = []
         for rule in filter(None, self.row.rules.split(", ")):
             name, _space, limit = rule.partition(" ")
+            if name == "exception":
+                said.append(_exception(rule))
+                continue
             said.append(words[name] % limit if name in words else rule)
         return ", ".join(said)
 
@@ -116,6 +120,14 @@ def ledger_page(request: HttpRequest) -> HttpResponse:
         "check": chain.last(),
     }
     return render(request, "portal/ledger/ledger.html", context, status=400 if form.errors else 200)
+
+
+def _exception(said: str) -> str:
+    """What exceptions.ledger_words wrote, in the reader's language."""
+    found = re.fullmatch(r"exception to (?P<rule>\w+) by (?P<person>.+) until (?P<day>\S+)", said)
+    if found is None:
+        return said
+    return _("“%(rule)s” loosened by an exception of %(person)s until %(day)s") % found.groupdict()
 
 
 def _rows(chosen: dict[str, Any]) -> QuerySet[Departure]:

@@ -15,10 +15,11 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from friendlyfl.controller import actions, approvals, here, members, plans, trials
+from friendlyfl.controller import actions, approvals, exceptions, here, members, plans, trials
 from friendlyfl.controller.actions.decide import REASON
 from friendlyfl.controller.models import Approval, Dataset, Identity, Peer, Plan
 from friendlyfl.controller.portal import asked
+from friendlyfl.controller.portal.exceptions import in_words
 from friendlyfl.controller.portal.forms import Plain
 from friendlyfl.controller.portal.page import actor, form_of, may, page
 from friendlyfl.controller.portal.steps import patients
@@ -210,7 +211,9 @@ def _found(plan: Plan) -> dict[str, Any]:
     seated = ours.site in content.seats
     work = trials.ask(project, content) if seated and plan.current and project.state == "open" else None
     found = work.answer if work else None
-    policy = Policy.from_json(here.policy().rules)
+    loosened = exceptions.in_force(project)
+    policy = Policy.from_json(loosened.rules)
+    held = actions.policy()
     coordinator = ours.name if project.coordinates else members.name_of(project.coordinator)
     shown = asked.steps(content, coordinator, policy, found)
     mapping = project.mappings.order_by("version").last()
@@ -231,6 +234,7 @@ def _found(plan: Plan) -> dict[str, Any]:
         "fits": bool(checks) and all(check.good for check in checks),
         "checking": work is not None and not work.done,
         "broke": work is not None and work.broke,
+        "exceptions": [(in_words(entry, held), entry) for entry in loosened.by],
         "rules": asked.rules(policy, secure_sum=content.rules["secure_sum"]),
         "project": project,
     }

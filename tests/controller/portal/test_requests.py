@@ -8,7 +8,8 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from friendlyfl.controller import actions, approvals, trials
+from friendlyfl.cli.request import describe_request
+from friendlyfl.controller import actions, approvals, exceptions, trials
 from friendlyfl.controller.models import Approval, Job, Outbox, Peer, Person
 from friendlyfl.controller.portal.requests import REASONS
 from tests.controller.world import ADMIN, DICTIONARY, Study, choose_dataset
@@ -156,6 +157,22 @@ def test_no_more_rounds_are_promised_than_this_hospital_allows(admin, asked):
     actions.set_policy(ADMIN, {"rounds": 12})
     said = checked(admin, place(asked))
     assert "in 12 rounds." in said and "50 times" not in said
+
+
+def test_who_decides_reads_which_exception_holds(admin, asked):
+    actions.set_policy(ADMIN, {"cell": 25})
+    assert "Something stands in the way." in checked(admin, place(asked))
+    assert "An exception holds" not in read(admin, place(asked))
+    end = exceptions.usual_end()
+    entry = actions.allow_exception(ADMIN, asked.project, "cell", 5, "The board agreed.", end)
+    said = checked(admin, place(asked))
+    assert "data fit the plan" in said and "The board agreed." in said and "Allowed by adam until" in said
+    assert "An exception holds: A group may hold as few as 5 patients; the rule asks for 25." in said
+    shown = describe_request(asked.project, asked.project.plans.get(current=True))
+    assert [row["value"] for row in shown["exceptions"]] == [5] and shown["policy"]["cell"] == 25
+    actions.end_exception(ADMIN, entry)
+    said = checked(admin, place(asked))
+    assert "Something stands in the way." in said and "An exception holds" not in said
 
 
 def test_the_dry_check_says_what_stands_in_the_way(admin, asked):

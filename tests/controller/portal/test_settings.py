@@ -8,14 +8,14 @@ from django.test.utils import CaptureQueriesContext, override_settings
 from django.utils import translation
 from django.utils.translation import trans_real
 
-from friendlyfl.controller import actions, here
-from friendlyfl.controller.models import AuditLine, Person, Policy
+from friendlyfl.controller import actions, exceptions, here
+from friendlyfl.controller.models import AuditLine, Person, Policy, Project, RuleException
 from tests.controller.portal.visitor import said
 from tests.controller.world import ADMIN, World
 
 PASSWORD, OTHER = "a calm and long sentence", "another calm and long sentence"
-PAGES = ("settings", "settings/rules", "settings/analyses", "settings/people", "settings/people/add",
-         "settings/account")  # fmt: skip
+PAGES = ("settings", "settings/rules", "settings/exceptions", "settings/analyses", "settings/people",
+         "settings/people/add", "settings/account")  # fmt: skip
 
 
 @pytest.fixture
@@ -126,6 +126,94 @@ def test_analyses_are_allowed_and_forbidden(client):
     assert actions.policy()["tasks"] == ["table_one", "roc", "of_ours 2.0"]  # not installed here: kept
     status, text = send(client, "/settings/analyses/", "k2", tasks=["nonsense"])
     assert status == 400 and "Choose from the analyses that are installed here." in text
+
+
+# --- exceptions ---
+
+
+@pytest.fixture
+def births(world: World) -> Project:
+    return world.study("Northfield", name="Births").project
+
+
+def asked(births: Project, **changes: object) -> dict[str, object]:
+    until = exceptions.usual_end().isoformat()
+    given = {"project": births.pk, "rule": "rows", "value": "10", "reason": "The board <agreed>."}
+    return {**given, "until": until, **changes}
+
+
+def test_an_exception_is_read_before_it_holds_and_then_shown(client, births):
+    page = said(client, "/settings/exceptions/")
+    assert (
+        "None. Every project is checked by the rules as they stand." in page
+        and "Exceptions that are" not in page
+    )
+    assert "Fewest patients an answer may describe: 20" in said(client, "/settings/exceptions/add/")
+    add = "/settings/exceptions/add/"
+    status, text = send(client, add, **asked(births))
+    assert status == 200 and "Allow this exception?" in text and not RuleException.objects.exists()
+    assert "An answer may describe as few as 10 patients; the rule asks for 20." in text
+    assert "An average of a handful says much" in text and "The board &lt;agreed&gt;." in text
+    status, text = send(client, add, **asked(births), back="yes")
+    assert status == 200 and 'value="10"' in text and not RuleException.objects.exists()
+    for _ in range(2):  # sent twice it counts once
+        assert send(client, add, "k2", **asked(births), sure="yes") == (302, "/settings/exceptions/")
+    entry = RuleException.objects.get()
+    assert (entry.rule, entry.value, entry.person) == ("rows", 10, "adam")
+    page = said(client, "/settings/exceptions/")
+    assert (
+        "as few as 10 patients" in page
+        and "Allowed by adam on" in page
+        and "The board &lt;agreed&gt;." in page
+    )
+    assert "1 exception holds for one project." in said(client, "/settings/")
+    assert send(client, "/settings/exceptions/", "k3", end=entry.pk) == (302, "/settings/exceptions/")
+    page = said(client, "/settings/exceptions/")
+    assert (
+        "None. Every project" in page and "ended by adam on" in page and "The board &lt;agreed&gt;." in page
+    )
+    assert send(client, "/settings/exceptions/", "k4", end=entry.pk)[0] == 409
+    assert client.post("/settings/exceptions/", {"once": "k5", "end": "x"}).status_code == 404
+
+
+def test_a_share_is_said_as_columns_for_100_patients(client, births):
+    text = send(client, "/settings/exceptions/add/", **asked(births, rule="ratio", value="0.5"))[1]
+    assert "A model may have up to 50 columns for 100 patients; the rule allows 33." in text
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("project", "", "Choose the project."),
+        ("project", "999", "Choose the project."),
+        ("rule", "tasks", "Choose the rule."),
+        ("value", "20", "Enter a number below 20, which the rule asks for, and at least 5."),
+        ("value", "4", "at least 5. It must be a whole number."),
+        ("value", "many", "Enter the number as digits."),
+        ("reason", "  ", "Write the reason."),
+        ("reason", "x" * 501, "at most 500 characters"),
+        ("until", "", "Choose the last day."),
+        ("until", "2020-01-01", "Choose a last day from today on, at most one year ahead."),
+    ],
+)
+def test_what_is_wrong_with_an_exception_is_said_at_its_field(client, births, field, value, words):
+    for sure in ({}, {"sure": "yes"}):
+        status, text = send(client, "/settings/exceptions/add/", **asked(births, **{field: value}), **sure)
+        assert status == 400 and words in text and f'id="id_{field}-error"' in text
+    assert not RuleException.objects.exists()
+
+
+@pytest.mark.parametrize("role", ["viewer", "researcher"])
+def test_others_read_exceptions_and_make_none(births, role):
+    entry = actions.allow_exception(ADMIN, births, "rows", 10, "Agreed.", exceptions.usual_end())
+    client = signed_in(Person.objects.create(username=role, role=role))
+    page = said(client, "/settings/exceptions/").split("<main")[1]
+    assert "as few as 10 patients" in page and "<form" not in page and "exceptions/add" not in page
+    assert client.post("/settings/exceptions/", {"once": "k", "end": entry.pk}).status_code == 403
+    assert client.get("/settings/exceptions/add/").status_code == 403
+    assert client.post("/settings/exceptions/add/", {"once": "k", **asked(births)}).status_code == 403
+    entry.refresh_from_db()
+    assert entry.ended_at is None and RuleException.objects.count() == 1
 
 
 # --- people ---

@@ -59,6 +59,20 @@ def hindered() -> int:
     return int(asked(cell=25)[1].pk)
 
 
+def excepted() -> int:
+    """A rule that stands in the way is loosened for this project."""
+    from friendlyfl.controller import actions, exceptions, plans, trials
+    from tests.controller.world import ADMIN
+
+    study, plan = asked(cell=25)
+    words = "The ethics board agreed on 3 March: the mothers were asked."
+    actions.allow_exception(ADMIN, study.project, "cell", 5, words, exceptions.usual_end())
+    work = trials.ask(study.project, plans.read(bytes(plan.raw)))
+    while work and not work.done:
+        time.sleep(0.05)
+    return int(plan.pk)
+
+
 def bare() -> int:
     return int(asked(dataset=False)[1].pk)
 
@@ -84,6 +98,7 @@ def no_reason(page: Any) -> None:
 STATES = {
     "request, waiting": State("request", "/requests/{}/", waiting, role="site-admin"),
     "request, hindered": State("request", "/requests/{}/", hindered, role="viewer"),
+    "request, exception": State("request", "/requests/{}/", excepted, role="site-admin"),
     "request, no dataset": State("request", "/requests/{}/", bare, role="site-admin"),
     "request, error": State("request", "/requests/{}/", waiting, "site-admin", wrong_day, 400),
     "request, approved": State("request", "/requests/{}/", approved, role="site-admin"),

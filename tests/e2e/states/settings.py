@@ -37,6 +37,42 @@ def switched_off() -> int:
     return Person.objects.create(username="maria", role="researcher", is_active=False).pk
 
 
+def exceptions() -> None:
+    """One that holds, one that was ended, one whose last day is over."""
+    from datetime import timedelta
+
+    from friendlyfl.controller import actions, approvals
+    from friendlyfl.controller.models import RuleException
+    from tests.controller.world import ADMIN, World
+
+    world = World()
+    births = world.study("Northfield", name="Low birth weight and smoking").project
+    falls = world.study("Lakeside", name="Falls").project
+    until = approvals.today() + timedelta(days=60)
+    board = "The ethics board agreed on 3 March: few children are born here, and the mothers were asked."
+    actions.allow_exception(ADMIN, births, "rows", 10, board, until)
+    ended = actions.allow_exception(ADMIN, births, "ratio", 0.5, "For the pilot only.", until)
+    actions.end_exception(ADMIN, ended)
+    actions.allow_exception(ADMIN, falls, "cell", 3, "A rare fracture, agreed by telephone.", until)
+    over = approvals.today() - timedelta(days=1)
+    RuleException.objects.filter(rule="cell").update(until=over)
+
+
+def read_exception(page: Any) -> None:
+    """The page on which it is read before it holds."""
+    page.get_by_label("Project", exact=True).select_option(label="Falls")
+    page.get_by_label("Fewest patients an answer may describe").check()
+    page.get_by_label("What holds in this project instead").fill("10")
+    page.get_by_label("Reason").fill("The ethics board agreed on 3 March.")
+    page.get_by_role("button", name="Go on").click()
+
+
+def wrong_exception(page: Any) -> None:
+    page.get_by_label("Fewest patients an answer may describe").check()
+    page.get_by_label("What holds in this project instead").fill("many")
+    page.get_by_role("button", name="Go on").click()
+
+
 def wrong_rules(page: Any) -> None:
     page.get_by_label("Fewest patients in a group").fill("none")
     page.get_by_role("button", name="Save the rules").click()
@@ -58,6 +94,14 @@ STATES = {
     "settings, busy": State("settings", "/settings/", busy, role="site-admin"),
     "rules": State("rules", "/settings/rules/", role="viewer"),
     "rules, error": State("rules", "/settings/rules/", role="site-admin", act=wrong_rules, status=400),
+    "exceptions, first day": State("exceptions", "/settings/exceptions/", role="viewer"),
+    "exceptions, some": State("exceptions", "/settings/exceptions/", exceptions, role="site-admin"),
+    "exception_add, read": State(
+        "exception_add", "/settings/exceptions/add/", exceptions, "site-admin", read_exception
+    ),
+    "exception_add, error": State(
+        "exception_add", "/settings/exceptions/add/", exceptions, "site-admin", wrong_exception, 400
+    ),
     "allowed": State("allowed", "/settings/analyses/", role="site-admin"),
     "people, many": State("people", "/settings/people/", many, role="site-admin"),
     "person_add, error": State(
