@@ -31,9 +31,7 @@ def exception() -> None:
 
 
 @exception.command(
-    epilog=example(
-        'friendlyfl site exception allow -p Births --rule rows --value 10 --reason "Board, 3 March" --until 2027-03-31'
-    )
+    epilog=example('friendlyfl site exception allow --rule rows --value 10 --reason "The board"')
 )
 @of_site
 @project_option

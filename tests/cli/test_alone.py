@@ -14,6 +14,7 @@ EMPTY = {
     "site outbox": "Nothing waits",
     "site held-post": "No post",
     "site show": "friendlyfl site connect",
+    "site exception list": "No exceptions: every project is checked by the rules as they stand.",
     "site rules": "least number of people in a group",
 }
 AS_JSON = [
@@ -23,6 +24,7 @@ AS_JSON = [
     "site outbox",
     "site held-post",
     "site show",
+    "site exception list",
     "site rules",
 ]
 
@@ -62,6 +64,10 @@ WRONG = [
     ("site rules --set rows=0", 2, "above 0"),
     ("site rules --set colour=1", 2, "There is no rule “colour”."),
     ("site rules --set memory=much", 2, "above 0"),
+    ("site exception end 1", 1, "friendlyfl site exception list"),
+    ("site exception end one", 2, "NUMBER"),
+    ("site exception allow --rule rows --value 10 --reason x", 1, "No projects yet"),
+    ("site exception allow --rule rows --value ten --reason x", 2, "--value"),
     ("site connect ftp://x --enrolment A", 2, "https://"),
     ("site connect http://fl.example.org --enrolment A", 2, "https://"),
     ("site connect https://127.0.0.1:1 --enrolment A", 1, "We cannot reach the router at 127.0.0.1:1."),

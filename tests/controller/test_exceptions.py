@@ -1,9 +1,11 @@
 """Exceptions to this site's rules: who may allow one, how long it holds, and that what it lets through says so."""
 
+import json
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from friendlyfl.controller import (
     actions,
@@ -337,3 +339,22 @@ def test_a_whole_run_by_an_exception(world: World):
     assert "St Mary" not in str(shared["notes"]) and shared["privacy"]["rules"] == result.privacy.rules
     actions.end_exception(ADMIN, entry)
     assert played(ours).state == "failed"
+
+
+# --- the command line ---
+
+
+def typed(*arguments: str) -> Any:
+    said = CliRunner().invoke(exception, [*arguments, "--json", "--home", str(here.home().folder)])
+    assert said.exit_code == 0, said.output
+    return json.loads(said.output)
+
+
+def test_an_exception_on_the_command_line(study):
+    asked = ("--rule", "ratio", "--value", "0.5", "--reason", "The board  agreed.", "--until")
+    made = typed("allow", "-p", "Births", *asked, exceptions.usual_end().isoformat())
+    assert (made["value"], made["state"], made["reason"]) == (0.5, "holds", "The board agreed.")
+    assert exceptions.in_force(study.project).rules == {"ratio": 0.5}
+    assert typed("list") == [made]
+    ended = typed("end", str(made["number"]))
+    assert ended["state"] == "ended" and ended["ended_by"] and typed("list") == [ended]

@@ -89,10 +89,15 @@ def _row(entry: RuleException, rules: dict[str, Any]) -> dict[str, Any]:
     return {"entry": entry, "asks": ASKS[entry.rule], "value": value, "words": in_words(entry, rules)}
 
 
+class ByName(forms.ModelChoiceField):
+    def label_from_instance(self, obj: Any) -> str:
+        return str(obj.name)
+
+
 class Allow(Plain):
     """One rule, one project, how far, why, and until when."""
 
-    project = forms.ModelChoiceField(
+    project = ByName(
         label=gettext_lazy("Project"),
         queryset=Project.objects.exclude(state="closed").order_by("name"),
         empty_label=gettext_lazy("Choose a project"),

@@ -93,6 +93,13 @@ def test_each_line_says_when_to_whom_what_and_how_much(viewer, sent):
         assert other.name not in said and other.uid not in said
 
 
+def test_a_line_says_whose_exception_it_left_by(viewer):
+    rules = "rows 10, cell 5, exception to rows by maria weber until 2027-03-31"
+    Departure.objects.create(n=1, at="2026-01-05T10:00:00.000+00:00", what="Totals", rules=rules, hash="y")
+    said = read(viewer, "/ledger/")
+    assert "groups of at least 5, “rows” loosened by an exception of maria weber until 2027-03-31" in said
+
+
 def test_lines_of_a_project_and_of_some_days(viewer, sent):
     fill_from = Departure.objects.get(type="update").at[:10]
     Departure.objects.create(n=99, at="2020-01-05T23:59:59.999+00:00", project="x", what="Long ago", hash="y")

@@ -148,8 +148,9 @@ def test_an_exception_is_read_before_it_holds_and_then_shown(client, births):
         "None. Every project is checked by the rules as they stand." in page
         and "Exceptions that are" not in page
     )
-    assert "Fewest patients an answer may describe: 20" in said(client, "/settings/exceptions/add/")
     add = "/settings/exceptions/add/"
+    page = said(client, add)
+    assert "Fewest patients an answer may describe: 20" in page and ">Births</option>" in page
     status, text = send(client, add, **asked(births))
     assert status == 200 and "Allow this exception?" in text and not RuleException.objects.exists()
     assert "An answer may describe as few as 10 patients; the rule asks for 20." in text
