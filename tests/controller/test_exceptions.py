@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from friendlyfl.cli.exception import exception
 from friendlyfl.controller import (
     actions,
     approvals,
