@@ -257,10 +257,8 @@ def _absent(run: Run, plan: Any) -> tuple[list[dict[str, Any]], list[str]]:
 def _loosened(job: Job) -> tuple[str, list[str]]:
     """What `privacy.rules` says of exceptions that held in this step: which rules and at how many hospitals; and a
     sentence for each that names the hospital, for its notes."""
-    told: dict[tuple[str, str], None] = {}
-    for line in rows.every(LogLine, "pk", run=job.run_id, step=job.step):
-        if line.code.startswith(commands.LOOSENED):
-            told[line.site, line.code] = None
+    lines = LogLine.objects.filter(run=job.run_id, step=job.step, code__startswith=commands.LOOSENED)
+    told = list(dict.fromkeys(lines.order_by("pk").values_list("site", "code")))
     if not told:
         return "on", []
     hospitals = len({site for site, _ in told})
