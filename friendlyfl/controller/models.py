@@ -436,3 +436,31 @@ class AuditLine(models.Model):
     verb = models.CharField(max_length=40)
     object = models.CharField(max_length=200, blank=True)
     outcome = models.CharField(max_length=200, default="done")
+
+
+class Way(models.Model):
+    """A way on which word of the inbox goes out: "mail" or "webhook". Its secret is a file; see word.py."""
+
+    name = models.CharField(max_length=8, unique=True)
+    on = models.BooleanField(default=False)
+    since = models.DateTimeField(default=timezone.now)  # switched on; what had happened before is no news
+    given = models.JSONField(default=dict)  # the settings that are no secret
+    link = models.CharField(
+        max_length=500, blank=True
+    )  # the inbox, as the site-admin's browser reached this portal
+    tries = models.IntegerField(default=0)  # that failed, one after the other
+    tried_at = models.DateTimeField(null=True)
+    trouble = models.TextField(blank=True)  # the sentence of the last try; "" if it went
+    said_at = models.DateTimeField(null=True)  # the last word that went
+
+
+class Word(models.Model):
+    """The last word about a project on one way: written before it is sent, taken back if it surely did not go."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE)
+    way = models.ForeignKey(Way, on_delete=models.CASCADE)
+    at = models.DateTimeField()
+    matters = models.JSONField(default=list)  # what it was about, as matters.by_project names it
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["project", "way"], name="word_of_project")]

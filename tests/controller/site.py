@@ -80,8 +80,9 @@ def _restore(home: Home) -> None:
     first.backup(now)
     first.close()
     now.close()
-    for key in home.sub("keys").glob("run-*"):
-        key.unlink()
+    for pattern in ("run-*", "mail-password", "webhook-address"):
+        for key in home.sub("keys").glob(pattern):
+            key.unlink()
     for name in KEPT:
         shutil.rmtree(home.sub(name))
     home.create()

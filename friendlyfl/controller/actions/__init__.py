@@ -22,6 +22,7 @@ from friendlyfl.controller.actions.decide import approve, decline, revoke_approv
 from friendlyfl.controller.actions.dictionary import remove_column, set_column, take_columns
 from friendlyfl.controller.actions.exceptions import allow_exception, end_exception
 from friendlyfl.controller.actions.keys import doubt_site, refresh_keys, safety_number, verify_site
+from friendlyfl.controller.actions.notifications import send_test, set_mail, set_webhook
 from friendlyfl.controller.actions.people import (
     add_person,
     change_own_password,
@@ -76,13 +77,14 @@ from friendlyfl.controller.actions.site import check_router, connect_router, pol
 __all__ = [
     "Actor", "accept_joiner", "add_dataset", "add_person", "add_step", "allow_exception", "approve",
     "change_own_password", "change_role", "change_step", "check_columns", "check_dataset", "check_router",
-    "close_project", "connect_router", "create_project", "current_plan", "decline", "describe_dataset", "doubt_site",
-    "download_result", "end_exception", "export_ledger", "find", "first_person", "give_dataset", "invite_site",
-    "join_project", "launch", "leave_project", "map_column", "map_columns", "move_step", "overview", "policy",
-    "propose_plan", "publish_project", "read_invitation", "reason_words", "refresh_invitations", "refresh_joining",
-    "refresh_keys", "refresh_manifests", "remove_column", "remove_dataset", "remove_rehearsal", "remove_site",
-    "remove_step", "rename_site", "renew_invitation", "repeat_run", "report", "revoke_approval", "safety_number",
-    "save_dataset", "set_cohort", "set_column", "set_dictionary", "set_language", "set_password", "set_policy",
-    "set_rules", "start_rehearsal", "start_run", "stop_run", "switch_off_person", "switch_on_person", "take_columns",
-    "use_dataset", "verify_site", "withdraw_invitation",
+    "close_project", "connect_router", "create_project", "current_plan", "decline", "describe_dataset",
+    "doubt_site", "download_result", "end_exception", "export_ledger", "find", "first_person", "give_dataset",
+    "invite_site", "join_project", "launch", "leave_project", "map_column", "map_columns", "move_step",
+    "overview", "policy", "propose_plan", "publish_project", "read_invitation", "reason_words",
+    "refresh_invitations", "refresh_joining", "refresh_keys", "refresh_manifests", "remove_column",
+    "remove_dataset", "remove_rehearsal", "remove_site", "remove_step", "rename_site", "renew_invitation",
+    "repeat_run", "report", "revoke_approval", "safety_number", "save_dataset", "send_test", "set_cohort",
+    "set_column", "set_dictionary", "set_language", "set_mail", "set_password", "set_policy", "set_rules",
+    "set_webhook", "start_rehearsal", "start_run", "stop_run", "switch_off_person", "switch_on_person",
+    "take_columns", "use_dataset", "verify_site", "withdraw_invitation",
 ]  # fmt: skip

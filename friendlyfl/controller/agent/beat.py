@@ -14,7 +14,7 @@ from django.contrib.sessions.models import Session
 from django.db import transaction
 from django.utils import timezone
 
-from friendlyfl.controller import actions, contents, here, line, runs
+from friendlyfl.controller import actions, contents, here, line, runs, word
 from friendlyfl.controller.agent.bell import Bell
 from friendlyfl.controller.ledger import Leaving
 from friendlyfl.controller.models import COORDINATOR, Identity, LogLine, Outbox, Project, Run
@@ -43,6 +43,7 @@ def beat(bell: Bell) -> None:
         (5.0, send_logs),
         (10.0, look_at_keys),
         (10.0, erase_keys),
+        (60.0, tell_people),
         (3600.0, forget_sessions),
     ]
     due = dict.fromkeys(range(len(duties)), 0.0)
@@ -166,6 +167,11 @@ def erase_keys() -> None:
             continue
         contents.forget(Outbox.objects.filter(run=run, here=False).values_list("blob", flat=True))
         here.keys().erase_run(run.uid)
+
+
+def tell_people() -> None:
+    """Word of the inbox, if a site-admin has switched it on."""
+    word.begin()
 
 
 def forget_sessions() -> None:

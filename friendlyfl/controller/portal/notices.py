@@ -9,25 +9,13 @@ import shutil
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from django.db.models import F, OuterRef, Q, Subquery
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from friendlyfl.controller import actions, here
-from friendlyfl.controller.models import (
-    COORDINATOR,
-    PARTICIPANT,
-    Approval,
-    HeldPost,
-    Identity,
-    Invitation,
-    Peer,
-    Person,
-    Plan,
-    Run,
-)
-from friendlyfl.controller.portal.project_facts import compare_page, doubted
+from friendlyfl.controller import actions, here, matters
+from friendlyfl.controller.models import HeldPost, Identity, Peer, Person
+from friendlyfl.controller.portal.project_facts import compare_page
 from friendlyfl.core import run as core_run
 from friendlyfl.core.limits import GIB
 
@@ -74,22 +62,12 @@ def _changed_keys() -> list[Notice]:
             compare_page(peer),
             waits=True,
         )
-        for peer in doubted()
+        for peer in matters.doubted()
     ]
 
 
 def _requests() -> list[Notice]:
-    """Plans that this site has not decided on since the last hospital joined, and those whose run waits because the yes
-    to it is over."""
-    newest = Approval.objects.filter(plan=OuterRef("pk"), site=here.site()).order_by("-pk")
-    asked = (
-        Plan.objects.filter(current=True, project__role=PARTICIPANT, project__state="open")
-        .annotate(decided=Subquery(newest.values("epoch")[:1]))
-        .filter(Q(decided=None) | Q(decided__lt=F("project__epoch")) | Q(run__state=core_run.STANDBY))
-        .distinct()
-        .select_related("project")
-        .order_by("project__name")
-    )
+    """Plans that wait for this hospital's word."""
     return [
         Notice(
             _("%(project)s: the coordinator asks this hospital to approve or decline a plan.")
@@ -98,12 +76,11 @@ def _requests() -> list[Notice]:
             plan.proposed_at,
             waits=True,
         )
-        for plan in asked
+        for plan in matters.requests()
     ]
 
 
 def _joiners() -> list[Notice]:
-    rows = Invitation.objects.filter(state="joined", project__role=COORDINATOR).select_related("project")
     return [
         Notice(
             _("%(site)s wants to join %(project)s. A site-admin lets it in.")
@@ -111,7 +88,7 @@ def _joiners() -> list[Notice]:
             reverse("portal:project", args=[row.project_id]),
             waits=True,
         )
-        for row in rows
+        for row in matters.joiners()
     ]
 
 
@@ -144,16 +121,9 @@ def _disk() -> list[Notice]:
 
 def _decisions() -> list[Notice]:
     """At a coordinator: what the others said to its plans."""
-    rows = (
-        Approval.objects.filter(plan__project__role=COORDINATOR)
-        .exclude(site=here.site())
-        .select_related("plan__project")
-        .only("site", "approved", "at", "plan__project__name")  # not plans and dictionaries, KEPT times
-        .order_by("-pk")[:KEPT]
-    )
     names = dict(Peer.objects.values_list("site", "name"))
     notices = []
-    for row in rows:
+    for row in matters.decisions()[:KEPT]:
         where = {"site": names.get(row.site, ""), "project": row.plan.project.name}
         words = (
             _("%(site)s has approved the plan of %(project)s.")
@@ -170,14 +140,8 @@ def _ended() -> list[Notice]:
         core_run.FAILED: _("Run %(run)s of %(project)s has failed. %(why)s"),
         core_run.STOPPED: _("Run %(run)s of %(project)s was stopped. %(why)s"),
     }
-    rows = (
-        Run.objects.filter(state__in=core_run.ENDED)
-        .select_related("project")
-        .only("number", "state", "reason", "ended_at", "project__name")
-        .order_by("-ended_at")[:KEPT]
-    )
     notices = []
-    for run in rows:
+    for run in matters.ended()[:KEPT]:
         said = {"run": run.number, "project": run.project.name, "why": actions.reason_words(run)}
         page = "portal:results" if run.state == core_run.SUCCEEDED else "portal:run"
         notices.append(Notice((words[run.state] % said).strip(), reverse(page, args=[run.pk]), run.ended_at))

@@ -34,7 +34,7 @@ Form = TypeVar("Form", bound=forms.Form)
 SAFE = ("GET", "HEAD")
 ONCE = "once"  # the hidden field that tells one sending of a form from the next
 KEPT_FORM, KEPT_BYTES = "kept_form", 20_000
-NOT_KEPT = ("csrfmiddlewaretoken", ONCE, "password", "code")
+NOT_KEPT = ("csrfmiddlewaretoken", ONCE, "password", "code", "webhook_address")
 KEYS_KEPT = timedelta(days=1)
 ANSWER_WITHIN = 20.0  # seconds that a second click waits for the answer to the first
 STATUSES: tuple[tuple[type[FriendlyError], int], ...] = (

@@ -7,12 +7,11 @@ Few questions to the database, whatever the number of hospitals and runs.
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from friendlyfl.controller import actions, members
-from friendlyfl.controller.models import HeldPost, Peer, Project, Run
+from friendlyfl.controller.models import Peer, Project, Run
 from friendlyfl.controller.portal.words import TAGS
 from friendlyfl.core import run as core_run
 
@@ -57,21 +56,6 @@ def to(name: str, *args: Any) -> str:
 
 
 # --- keys in question ---
-
-
-def doubted(project: Project | None = None) -> list[Peer]:
-    """Hospitals whose key is in question; of one project, those that this site exchanges post with in it."""
-    found = Peer.objects.filter(Q(doubted=True) | Exists(put_aside())).order_by("name")
-    if project is None:
-        return list(found)
-    if not project.coordinates:
-        return list(found.filter(site=project.coordinator))
-    return list(found.filter(site__in=[member.site for member in members.current(project)[0].members]))
-
-
-def put_aside() -> QuerySet[HeldPost]:
-    """Post of a hospital (of an outer question) that was put aside because of its key."""
-    return HeldPost.objects.filter(state="refused", code="key_changed", sender=OuterRef("site"))
 
 
 def compare_page(peer: Peer, project: Project | None = None) -> str:

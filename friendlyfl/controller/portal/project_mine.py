@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from django.db.models import Exists
 from django.utils.translation import gettext as _
 
-from friendlyfl.controller import approvals, here, members, plans
+from friendlyfl.controller import approvals, here, matters, members, plans
 from friendlyfl.controller.models import Peer, Plan, Project
-from friendlyfl.controller.portal.project_facts import Act, Runs, about, put_aside, runs_of, to
+from friendlyfl.controller.portal.project_facts import Act, Runs, about, runs_of, to
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Mine:
 
 
 def mine(project: Project, page: int) -> Mine:
-    peer = Peer.objects.filter(site=project.coordinator).annotate(aside=Exists(put_aside())).first()
+    peer = Peer.objects.filter(site=project.coordinator).annotate(aside=Exists(matters.put_aside())).first()
     alarms = [peer] if peer and (peer.doubted or peer.aside) else []
     if project.state == "joining":
         return Mine(peer, 0, None, [], "wait", _("Waiting to be let in"), "", "", Act(""), alarms, Runs())

@@ -12,9 +12,9 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from friendlyfl.controller import approvals, drafts, here, members, plans, runs
+from friendlyfl.controller import approvals, drafts, here, matters, members, plans, runs
 from friendlyfl.controller.models import Approval, Invitation, Peer, Plan, Project, Run
-from friendlyfl.controller.portal.project_facts import Act, Runs, about, put_aside, runs_of, to
+from friendlyfl.controller.portal.project_facts import Act, Runs, about, runs_of, to
 
 PREPARED = ("ready", "computing", "answered", "done")  # states of a seat in a run that begins
 
@@ -64,7 +64,7 @@ class Ours:
 
 def ours(project: Project, page: int) -> Ours:
     belong = [member.site for member in members.current(project)[0].members]
-    aside = Exists(put_aside())
+    aside = Exists(matters.put_aside())
     peers = {peer.site: peer for peer in Peer.objects.filter(site__in=belong).annotate(aside=aside)}
     open_ = list(project.invitations.filter(state__in=("open", "joined")).order_by("label", "pk"))
     plan = project.plans.filter(current=True).last()

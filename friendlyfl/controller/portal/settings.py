@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from friendlyfl.controller import actions, approvals, here
-from friendlyfl.controller.models import Person, RuleException
+from friendlyfl.controller.models import Person, RuleException, Way
 from friendlyfl.controller.portal.forms import Plain
 from friendlyfl.controller.portal.page import actor, form_of, may, page
 from friendlyfl.controller.portal.setup import in_groups
@@ -97,6 +97,7 @@ def settings(request: HttpRequest) -> HttpResponse:
         "exceptions": RuleException.objects.filter(ended_at=None, until__gte=approvals.today()).count(),
         "allowed": len(rules["tasks"]),
         "limits": _limits(rules),
+        "ways": set(Way.objects.filter(on=True).values_list("name", flat=True)),
     }
     return render(request, "portal/settings/settings.html", context)
 

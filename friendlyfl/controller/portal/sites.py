@@ -11,11 +11,10 @@ from django.urls import path
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from friendlyfl.controller import actions, members
+from friendlyfl.controller import actions, matters, members
 from friendlyfl.controller.models import Invitation, Peer, Project
 from friendlyfl.controller.portal.forms import Plain
 from friendlyfl.controller.portal.page import actor, form_of, may, page
-from friendlyfl.controller.portal.project_facts import doubted
 from friendlyfl.controller.portal.projects import the_project
 from friendlyfl.core.errors import UsageError
 
@@ -129,7 +128,7 @@ def verify(request: HttpRequest, pk: int, peer: int) -> HttpResponse:
         actions.doubt_site(actor(request), found)
         return redirect("portal:verify", project.pk, found.pk)
     groups = actions.safety_number(found)
-    alarms = [one for one in doubted(project) if one.pk == found.pk]
+    alarms = [one for one in matters.doubted(project) if one.pk == found.pk]
     context = {
         "project": project,
         "peer": found,

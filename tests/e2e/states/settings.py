@@ -73,6 +73,34 @@ def wrong_exception(page: Any) -> None:
     page.get_by_role("button", name="Go on").click()
 
 
+def told() -> None:
+    """Both ways are on; one went, the other did not."""
+    from datetime import timedelta
+
+    from django.utils import timezone
+
+    from friendlyfl.controller import actions
+    from friendlyfl.controller.actions.notifications import Mail
+    from friendlyfl.controller.models import Way
+    from tests.controller.world import ADMIN
+
+    link = "https://friendlyfl.hospital.org/inbox/"
+    to = ["trials.office@hospital.org", "maria.lindqvist-oyelaran@hospital.org"]
+    actions.set_mail(ADMIN, Mail(to, "mail.hospital.org", 587, user="friendlyfl"), "a secret", link=link)
+    actions.set_webhook(ADMIN, True, "https://chat.hospital.org/hooks/key", link=link)
+    hours = timezone.now() - timedelta(hours=3)
+    Way.objects.filter(name="webhook").update(said_at=hours, tried_at=hours)
+    sentence = "mail.hospital.org did not accept the user name and password. Enter both again."
+    Way.objects.filter(name="mail").update(trouble=sentence, tried_at=hours, tries=2)
+
+
+def wrong_notifications(page: Any) -> None:
+    page.get_by_role("group", name="Send an e-mail").get_by_label("Yes").check()
+    page.get_by_role("textbox", name="Mail server").fill("mail.hospital.org:587")
+    page.get_by_label("Port").fill("many")
+    page.get_by_role("button", name="Save the notifications").click()
+
+
 def wrong_rules(page: Any) -> None:
     page.get_by_label("Fewest patients in a group").fill("none")
     page.get_by_role("button", name="Save the rules").click()
@@ -103,6 +131,11 @@ STATES = {
         "exception_add", "/settings/exceptions/add/", exceptions, "site-admin", wrong_exception, 400
     ),
     "allowed": State("allowed", "/settings/analyses/", role="site-admin"),
+    "notifications, off": State("notifications", "/settings/notifications/", role="site-admin"),
+    "notifications, on": State("notifications", "/settings/notifications/", told, role="site-admin"),
+    "notifications, error": State(
+        "notifications", "/settings/notifications/", role="site-admin", act=wrong_notifications, status=400
+    ),
     "people, many": State("people", "/settings/people/", many, role="site-admin"),
     "person_add, error": State(
         "person_add", "/settings/people/add/", role="site-admin", act=wrong_person, status=400

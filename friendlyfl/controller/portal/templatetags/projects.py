@@ -10,8 +10,9 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from friendlyfl.controller import matters
 from friendlyfl.controller.models import Peer, Project
-from friendlyfl.controller.portal.project_facts import compare_page, doubted
+from friendlyfl.controller.portal.project_facts import compare_page
 
 register = template.Library()
 
@@ -21,7 +22,7 @@ def alarm(
     peers: Sequence[Peer] | None = None, project: Project | None = None, link: bool = True
 ) -> dict[str, Any]:
     """A red panel for each hospital whose key is in question; without arguments, for all that this site knows."""
-    shown = doubted() if peers is None else peers
+    shown = matters.doubted() if peers is None else peers
     return {"alarms": [(peer, compare_page(peer, project) if link else "") for peer in shown]}
 
 
