@@ -23,6 +23,7 @@ class Office:
     mails: list[EmailMessage] = field(default_factory=list)
     calls: list[dict[str, Any]] = field(default_factory=list)
     heads: list[dict[str, str]] = field(default_factory=list)
+    arrived: threading.Event = field(default_factory=threading.Event)  # the first e-mail has
     came: int = 0  # lines to it that were opened
     signed_in: list[str] = field(default_factory=list)
     in_tls: list[bool] = field(default_factory=list)  # of each e-mail
@@ -82,6 +83,7 @@ class _Mail(socketserver.StreamRequestHandler):
                         raw += row
                     office.mails.append(message_from_bytes(raw, policy=policy.default))  # type: ignore[arg-type]
                     office.in_tls.append(safe)
+                    office.arrived.set()
                     if office.answers.get("SENT", "x") == "":
                         return
                     self._say(office.answers.get("SENT", "250 taken"))

@@ -2,6 +2,7 @@
 
 import json
 import stat
+import threading
 from datetime import timedelta
 
 import pytest
@@ -11,6 +12,7 @@ from django.utils import timezone
 from friendlyfl.controller import actions, here, matters, word
 from friendlyfl.controller.actions.notifications import Mail
 from friendlyfl.controller.agent import beat
+from friendlyfl.controller.agent.bell import Bell
 from friendlyfl.controller.models import AuditLine, Peer, Way, Word
 from friendlyfl.core.errors import ConflictError, ForbiddenError, UsageError
 from tests.controller.memory import records
@@ -238,7 +240,17 @@ def test_a_server_that_took_it_and_fell_silent_gets_no_second(study, office):
 def test_the_beat_tells_in_a_thread_of_its_own(study, office, caplog):
     by_mail(office)
     study.propose()
-    beat.tell_people()
+    bell = Bell()
+
+    def keeps_time() -> None:
+        beat.beat(bell)
+        connection.close()
+
+    thread = threading.Thread(target=keeps_time)
+    thread.start()
+    assert office.arrived.wait(20)
+    bell.stop()
+    thread.join(20)
     settled()
     assert len(office.mails) == 1
     office.answers["HELLO"] = "554 no"
@@ -300,7 +312,7 @@ def test_a_password_is_never_sent_to_another_server(office):
         ({"host": "https://mail.example.org"}, "host"), ({"port": 0}, "port"), ({"port": 65536}, "port"),
         ({"security": "none"}, "security"), ({"security": "plain"}, "security"),
         ({"security": "plain", "host": "localhost", "user": "ffl"}, "security"),
-        ({"user": "f\nl"}, "user"), ({"user": "ffl"}, "password"),
+        ({"user": "f\nl"}, "user"), ({"user": "ü"}, "user"), ({"user": "ffl"}, "password"),
     ],
 )  # fmt: skip
 def test_settings_that_cannot_be_are_refused(changes, code):
@@ -308,6 +320,12 @@ def test_settings_that_cannot_be_are_refused(changes, code):
     with pytest.raises(UsageError) as caught:
         actions.set_mail(ADMIN, Mail(**given))
     assert caught.value.code == code and not Way.objects.exists()
+
+
+def test_a_password_that_cannot_travel_is_refused_at_once():
+    with pytest.raises(UsageError, match="without accents or umlauts") as caught:
+        actions.set_mail(ADMIN, Mail(["ida@example.org"], "mail.example.org", 587, user="ffl"), "größer")
+    assert caught.value.code == "password" and word.secret(word.MAIL) == ""
 
 
 @pytest.mark.parametrize("actor", [VIEWER, RESEARCHER])

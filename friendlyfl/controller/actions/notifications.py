@@ -51,12 +51,14 @@ class Mail:
             found["security"] = "Choose STARTTLS or TLS: without it, the mail server must be on this machine."
         elif self.security == PLAIN and self.user:
             found["security"] = "Choose STARTTLS or TLS: a password does not travel without it."
-        if len(self.user) > 200 or not self.user.isprintable():
-            found["user"] = "Enter a user name of at most 200 characters, or leave it empty."
+        if len(self.user) > 200 or not self.user.isprintable() or not self.user.isascii():
+            found["user"] = "Enter a user name of at most 200 characters without accents, or leave it empty."
         if password and not self.user:
             found["user"] = "Enter the user name that the password belongs to."
         if self.user and not password and not self.same_account(kept):
             found["password"] = "Enter the password for this mail server and user name."  # noqa: S105  # a sentence
+        elif not password.isascii():  # the standard library signs in with no others
+            found["password"] = "Ask IT for a password of this account without accents or umlauts."  # noqa: S105
         return found
 
     def same_account(self, kept: "Mail | None") -> bool:

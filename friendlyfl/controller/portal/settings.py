@@ -97,7 +97,7 @@ def settings(request: HttpRequest) -> HttpResponse:
         "exceptions": RuleException.objects.filter(ended_at=None, until__gte=approvals.today()).count(),
         "allowed": len(rules["tasks"]),
         "limits": _limits(rules),
-        "ways": set(Way.objects.filter(on=True).values_list("name", flat=True)),
+        "ways": dict(Way.objects.filter(on=True).values_list("name", "trouble")),
     }
     return render(request, "portal/settings/settings.html", context)
 

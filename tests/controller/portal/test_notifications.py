@@ -100,6 +100,7 @@ def test_a_test_says_what_happened(client):
         assert client.post(PATH, {"do": "test", "once": "t1"}).status_code == 302
         text = said(client, PATH)
         assert "The mail server took the test. Look whether it arrives." in text
+        assert "The last try did not" not in said(client, "/settings/")
         assert "The webhook took the test." in text and text.count("It went.") == 2
         assert "This is a test from FriendlyFL" in mails.mails[0].get_content()
         hooks.status, mails.answers["HELLO"] = 404, "554 no"
@@ -108,6 +109,7 @@ def test_a_test_says_what_happened(client):
         assert "E-mail: localhost refused (its answer was 554)." in text
         assert "Webhook: 127.0.0.1 did not take the webhook&#x27;s call (its answer was 404)." in text
         assert "It went." not in text
+        assert "The last try did not reach everybody." in said(client, "/settings/")
         client.post(PATH, {"do": "test", "once": "t2"})  # a double click
     assert len(hooks.calls) == 2
 
