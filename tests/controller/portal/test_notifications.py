@@ -30,7 +30,10 @@ def send(client: Client, once: str = "k", **changes: str) -> tuple[int, str]:
 
 def test_it_is_off_at_first_and_says_what_would_be_sent(client):
     text = said(client, PATH)
-    assert "At most once a day for each project." in text and "never a column, a count or a result" in text
+    assert (
+        "At most one e-mail and one call of the webhook a day for each project." in text
+        and "never a column, a count or a result" in text
+    )
     assert "the project’s name may tell others what is studied here" in text
     assert (
         "address in it will be http://localhost/inbox/, as your browser has it now" in text
