@@ -67,6 +67,12 @@ VERBS: dict[str, tuple[str, Act]] = {
     "set_password": ("site-admin", lambda who, ours: actions.set_password(who, rosa(), PASSWORD)),
     "start_rehearsal": ("researcher", lambda who, ours: rehearse(who)),
     "remove_rehearsal": ("researcher", lambda who, ours: actions.remove_rehearsal(who)),
+    "set_mail": ("site-admin", lambda who, ours: actions.set_mail(who, None)),
+    "set_webhook": (
+        "site-admin",
+        lambda who, ours: actions.set_webhook(who, True, "https://chat.example.org/hooks/key"),
+    ),
+    "send_test": ("site-admin", lambda who, ours: actions.send_test(who)),
     "set_policy": ("site-admin", lambda who, ours: actions.set_policy(who, {"rows": 30})),
     "allow_exception": ("site-admin", lambda who, ours: allow(who, ours)),
     "end_exception": ("site-admin", lambda who, ours: actions.end_exception(who, allow(ADMIN, ours))),
