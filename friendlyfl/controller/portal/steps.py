@@ -63,8 +63,10 @@ def _shown(step: Step | PlanStep, dictionary: Dictionary, cohort: str, sites: in
         name = step.title
         return Shown(step.seq, step.task, name, name, name, nothing, [], "", [], 0, "", error.message)
     problem = refused = ""
+    rounds = kind.max_rounds
     try:
         task = engine.make_task(kind, None, step.parameters, dictionary, sites, where=(cohort, step.cohort))
+        rounds = task.most_rounds
         disclosure.check_plan(task, step.task, disclosure.Policy(tasks=tuple(registry.names())))
     except disclosure.Refused as error:
         refused = error.message
@@ -81,7 +83,7 @@ def _shown(step: Step | PlanStep, dictionary: Dictionary, cohort: str, sites: in
         usual=usual,
         patients=patients(step.cohort, dictionary),
         leaves=leaves(kind),
-        rounds=kind.max_rounds,
+        rounds=rounds,
         reader=_(catalogue.reader(kind)),
         problem=problem,
         refused=refused,

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from friendlyfl.controller import actions, here, plans, runs
@@ -31,8 +31,9 @@ from friendlyfl.core import run as core_run
 from friendlyfl.core.errors import FriendlyError
 from friendlyfl.core.limits import SMALL_CONTENT
 from friendlyfl.core.troubles import sentence
-from friendlyfl.tasks import registry
+from friendlyfl.tasks import engine, registry
 from friendlyfl.tasks.base import Quality, State, Task
+from friendlyfl.tasks.dictionary import Dictionary
 from friendlyfl.wire.codec import decode
 
 KEPT = 128  # stories; one of 200 rounds takes 50 kB
@@ -130,7 +131,7 @@ def _now(run: Run, story: RunStory | SeatStory, content: plans.Content) -> Now:
         names=names,
         coordinator=names.get(run.project.coordinator, ""),
         titles=[step.title for step in content.steps],
-        most=[_most(step) for step in content.steps],
+        most=_most(bytes(run.plan.raw)),
         told={row.site: (row.fraction, row.heard_at.timestamp()) for row in told},
         approved=_approved(run) if waits else frozenset(),
         confirmed=_confirmed(run) if stopped else frozenset(),
@@ -148,9 +149,23 @@ def task_of(step: plans.PlanStep) -> type[Task] | None:
         return None
 
 
-def _most(step: plans.PlanStep) -> int | None:
-    task = task_of(step)
-    return task.max_rounds if task else None
+@lru_cache(KEPT)
+def _most(raw: bytes) -> tuple[int | None, ...]:
+    """The most rounds that each step of a plan can take; None where its task cannot be made here. A plan's bytes never
+    change, and its run's page is looked at all the time."""
+    content = plans.read(raw)
+    dictionary = Dictionary.parse(content.dictionary)
+    found: list[int | None] = []
+    for step in content.steps:
+        try:
+            task = engine.make_task(
+                step.task, step.version, step.parameters, dictionary, len(content.seats), where=step.criteria
+            )
+        except FriendlyError:
+            found.append(None)
+        else:
+            found.append(task.most_rounds)
+    return tuple(found)
 
 
 def _approved(run: Run) -> frozenset[str]:

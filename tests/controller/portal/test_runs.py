@@ -63,7 +63,7 @@ def test_a_round_of_ours(client, consortium: Consortium):
     consortium.update(consortium.others[0], run).receive()
     SiteProgress.objects.create(run=run, site=consortium.others[1].uid, step=1, round=1, fraction=0.3)
     text = said(client, f"/runs/{run.pk}/")
-    assert "One of two hospitals has answered round 1 of at most 100." in text
+    assert "One of two hospitals has answered round 1 of at most 3." in text
     assert (
         "Southgate computes, 30% done" in text
         and 'value="30" aria-label="Southgate: share of this round"' in text
@@ -81,8 +81,8 @@ def test_a_participant_reads_of_itself_and_its_coordinator_only(client, study: S
         for part in ("", "status/", "story/", "rounds/", "facts/", "log/", "stop/", "repeat/")
     ]
     everything = " ".join(said(client, path) for path in [*pages, "/runs/"])
-    assert "This hospital is computing round 1 of at most 100." in everything
-    assert "Computing here, round 1 of at most 100, 30% done" in everything
+    assert "This hospital is computing round 1 of at most 3." in everything
+    assert "Computing here, round 1 of at most 3, 30% done" in everything
     assert "Only the coordinator, Northfield, can stop this run." in everything
     [other] = study.others
     for secret in (other.name, other.uid, "hospitals have answered", "Waiting for Southgate"):
@@ -534,4 +534,4 @@ def test_a_participant_keeps_what_it_tells_of_its_progress(client, study: Study)
         watched._tell()
     row = SiteProgress.objects.get(run=run)
     assert (row.site, row.step, row.round, row.fraction) == (here.site(), 1, 1, 0.5)
-    assert "Computing here, round 1 of at most 100, 50% done" in said(client, f"/runs/{run.pk}/")
+    assert "Computing here, round 1 of at most 3, 50% done" in said(client, f"/runs/{run.pk}/")
