@@ -75,8 +75,8 @@ def start(tmp_path):
         assert not runner_.folder.exists()
 
 
-def local(runner: Runner, state: Passed, **limits: Any) -> dict[str, Any]:
-    request = {"do": "local", "step": 1, "round": 1, "state": state, "policy": runner.opened["policy"]}
+def local(runner: Runner, state: Passed, round_: int = 1, **limits: Any) -> dict[str, Any]:
+    request = {"do": "local", "step": 1, "round": round_, "state": state, "policy": runner.opened["policy"]}
     return runner.ask(request, **{**NEVER, **limits})
 
 
@@ -108,17 +108,7 @@ def test_a_step_from_open_to_result(start, data, tmp_path):
         answer = seat.ask(asked, **NEVER)
         update = answer["content"]
         assert answer["rows"] == 60 and answer["numbers"] == Update.from_bytes(arrived(update)).numbers
-        asked = {
-            "do": "combine",
-            "step": 1,
-            "round": round_,
-            "state": state,
-            "refused": [],
-            "notes": [],
-            "rules": "on",
-        }
-        asked["updates"] = [{"site": site, "update": update} for site in (1, 2)]
-        answer = lead.ask(asked, **NEVER)
+        answer = combined(lead, state, update, round_)
         if answer["kind"] == "done":
             break
         state = answer["content"]
@@ -127,7 +117,8 @@ def test_a_step_from_open_to_result(start, data, tmp_path):
 
 
 def combined(lead: Runner, state: Passed, update: Passed, round_: int = 1) -> dict[str, Any]:
-    asked = {"do": "combine", "step": 1, "round": round_, "state": state, "refused": [], "notes": []}
+    asked = {"do": "combine", "step": 1, "round": round_, "state": state}
+    asked |= {"refused": [], "notes": [], "rules": "on"}
     return lead.ask({**asked, "updates": [{"site": site, "update": update} for site in (1, 2)]}, **NEVER)
 
 
@@ -139,8 +130,7 @@ def test_a_coordinator_is_told_how_good_the_model_of_a_round_was(start, tmp_path
     lead = start(opening(None, "fedavg_sklearn", learned))
     state, told = begin(lead), []
     for round_ in range(1, 5):
-        asked = {"do": "local", "step": 1, "round": round_, "state": state}
-        answer = combined(lead, state, seat.ask(asked, **NEVER)["content"], round_)
+        answer = combined(lead, state, local(seat, state, round_)["content"], round_)
         state = answer["content"]
         told.append(answer["quality"])
     assert answer["kind"] == "done" and told[:2] == [None, None]

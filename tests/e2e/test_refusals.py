@@ -20,7 +20,9 @@ def run(built: House) -> str:
     """The uid of a run that is over, whose post has all been collected."""
     assert built.reference
     built.quiet()
-    return str(built.marys.ask("SELECT uid FROM controller_run ORDER BY id LIMIT 1")[0][0])
+    return str(
+        built.marys.ask("SELECT uid FROM controller_run WHERE state = 'succeeded' ORDER BY id LIMIT 1")[0][0]
+    )
 
 
 def collected(house: House, site: Hospital, position: int) -> None:
