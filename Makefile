@@ -77,7 +77,7 @@ docs: install ## Write the pages of docs/tasks anew, from the tasks themselves
 	$(BIN)/python -m friendlyfl.cli.task_pages docs/tasks
 
 pictures: install ## Make the pictures of the clinician guide anew from the running product
-	FRIENDLYFL_PICTURES=docs/images/portal $(BIN)/python -m pytest -m browser tests/e2e/test_portal_tour.py
+	FRIENDLYFL_PICTURES=docs/images/portal $(BIN)/python -m pytest -m "browser and not slow" tests/e2e/test_portal_tour.py
 
 bench: install ## Run every benchmark; each says its goal and its figure
 	@for name in relay rounds statistics pages; do echo "== $$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done
