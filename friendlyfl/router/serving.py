@@ -118,9 +118,8 @@ class Server(uvicorn.Server):
     """uvicorn that answers waiting polls when it is told to stop, instead of waiting for them."""
 
     def handle_exit(self, sig: int, frame: Any) -> None:
-        if (
-            self.started
-        ):  # before, nobody waits, and the signal may have come in the middle of this very import
+        # Before it has started nobody waits, and the signal may have come in the middle of this very import.
+        if self.started:
             from .relay.app import hang_up
 
             hang_up()
