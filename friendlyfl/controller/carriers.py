@@ -23,11 +23,8 @@ from urllib.parse import urlsplit
 from friendlyfl.client.address import is_loopback
 
 STARTTLS, TLS, PLAIN = "starttls", "tls", "plain"
-A_STEP, ALTOGETHER, TO_ACCEPT = (
-    5.0,
-    30.0,
-    20.0,
-)  # seconds; the last for a mail server that looks at a message first
+A_STEP, ALTOGETHER = 5.0, 30.0  # seconds
+TO_ACCEPT = 20.0  # seconds; for a mail server that looks at a message first
 SUBJECT = "FriendlyFL: something waits in the inbox"
 LATER = "It is tried again later."
 

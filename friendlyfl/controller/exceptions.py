@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
+from django.db.models import QuerySet
+
 from friendlyfl.controller import approvals, here, rows
 from friendlyfl.controller.models import Project, RuleException
 from friendlyfl.core.errors import UsageError
@@ -29,6 +31,11 @@ class Loosened:
 
 def holds(exception: RuleException) -> bool:
     return exception.ended_at is None and approvals.today() <= exception.until
+
+
+def holding() -> QuerySet[RuleException]:
+    """Those of all projects that hold now."""
+    return RuleException.objects.filter(ended_at=None, until__gte=approvals.today())
 
 
 def in_force(project: Project) -> Loosened:

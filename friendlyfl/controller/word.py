@@ -23,9 +23,7 @@ log = logging.getLogger("friendlyfl.word")
 MAIL, WEBHOOK = "mail", "webhook"
 WAYS = (MAIL, WEBHOOK)
 A_DAY = timedelta(days=1)
-LOOKS_BACK = timedelta(
-    days=14
-)  # what happened earlier is no news any more, should no word have gone until then
+LOOKS_BACK = timedelta(days=14)  # what happened earlier is no news any more, if no word has gone until then
 PAUSE, LONGEST_PAUSE = timedelta(minutes=5), timedelta(hours=6)  # after one failed try, doubled with each
 
 _thread: threading.Thread | None = None

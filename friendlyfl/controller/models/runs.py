@@ -53,9 +53,8 @@ class Job(models.Model):
     round = models.IntegerField(default=0)
     inputs = models.JSONField(default=dict)  # digests of the contents it reads
     state = models.CharField(max_length=8, default="waiting")  # waiting, done
-    outcome = models.JSONField(
-        default=dict
-    )  # for the ledger: rows, numbers, rules passed; for the run's page: quality
+    # For the ledger: rows, numbers, rules passed and loosened; for the run's page: quality.
+    outcome = models.JSONField(default=dict)
     made_at = models.DateTimeField(default=timezone.now)
 
     class Meta:

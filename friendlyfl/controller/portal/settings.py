@@ -12,8 +12,8 @@ from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from friendlyfl.controller import actions, approvals, here
-from friendlyfl.controller.models import Person, RuleException, Way
+from friendlyfl.controller import actions, exceptions, here
+from friendlyfl.controller.models import Person, Way
 from friendlyfl.controller.portal.forms import Plain
 from friendlyfl.controller.portal.page import actor, form_of, may, page
 from friendlyfl.controller.portal.setup import in_groups
@@ -94,7 +94,7 @@ def settings(request: HttpRequest) -> HttpResponse:
         "decides": may(request, "site-admin"),
         "people": Person.objects.filter(is_active=True).count(),
         "changed": _changed(rules),
-        "exceptions": RuleException.objects.filter(ended_at=None, until__gte=approvals.today()).count(),
+        "exceptions": exceptions.holding().count(),
         "allowed": len(rules["tasks"]),
         "limits": _limits(rules),
         "ways": dict(Way.objects.filter(on=True).values_list("name", "trouble")),
