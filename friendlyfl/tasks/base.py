@@ -212,6 +212,9 @@ class Task:
     def accept(self, data: Table) -> None:
         """Say before the first round, by a DataError, which rows hold a value that this task cannot use."""
 
+    def make_ready(self, data: Table) -> None:
+        """Have the table make and keep what every round reads, such as a design. Nothing is lost where it is not."""
+
     def local(self, data: Table, state: State) -> Update:
         """One site's numbers for one round."""
         raise NotImplementedError

@@ -1,7 +1,7 @@
 """One step of a plan, round by round, as simulation and the Controller's runner both play it. Pure: no wire, no I/O.
 
     task = make_task(...)                       both sides
-    table = open_table(task, frame)             a site; `plan_check` tells beforehand what stands in the way
+    table = open_table(task, frame)             a site; `plan_check` tells what stands in the way of it
     state = begin(task)                         the coordinator
     parts = local(task, table, state, policy)   a site: its Update, as parts to be added in the ring
     combine(task, state, total, exchange)       the coordinator: ("state", next State) or ("done", Result)
@@ -104,11 +104,13 @@ def open_table(task: Task, frame: pd.DataFrame | ColumnFiles) -> Table:
 
 def plan_check(
     task: Task, name: str, frame: pd.DataFrame | ColumnFiles, policy: Policy | None
-) -> list[FriendlyError]:
+) -> tuple[list[FriendlyError], Table | None]:
     """All that stands in the way at this site before the first number: data that do not fit, rules that refuse.
 
-    The sentences of data errors hold rows and values and are for the site's own people; their codes may travel.
+    With it comes the table that was looked at, None if it could not be opened. The sentences of data errors hold rows
+    and values and are for the site's own people; their codes may travel.
     """
+    table = None
     problems: list[FriendlyError] = []
     try:
         if policy is not None:
@@ -121,7 +123,14 @@ def plan_check(
             disclosure.check_before(task, table, policy)
     except FriendlyError as error:
         problems.append(error)
-    return problems
+    return problems, table
+
+
+def make_ready(task: Task, table: Table) -> None:
+    """Make what every round reads while other hospitals still prepare, if there is room to keep it."""
+    if table.lasts:
+        for chunk in table.chunks() if task.row_additive else [table]:
+            task.make_ready(chunk)
 
 
 def plan_differences(tasks: Sequence[Task], frame: pd.DataFrame | ColumnFiles, policy: Policy) -> None:

@@ -79,6 +79,7 @@ class Table:
         self._stays = len(rows) * len(values) <= KEPT_CELLS
         self.lasts = lasts and self._stays
         self._kept: tuple[Hashable, dict[Hashable, Any]] = (None, {})
+        self._room = np.empty(0)
         self._taken: dict[str, npt.NDArray[Any]] = {}
         self._designs: dict[tuple[str, ...], Floats] = {}
         self._chunks: Collection[Table] | None = None
@@ -258,6 +259,15 @@ class Table:
         if self._kept[0] != key:
             self._kept = (key, {})
         return self._kept[1]
+
+    def room(self, columns: int) -> Floats:
+        """An array of so many doubles a row, to be filled: one for whatever is made of these rows, as the system takes
+        its time to hand out fresh memory. Its values are gone with the next `room`."""
+        size = len(self) * columns
+        if len(self._room) < size:
+            self._room = np.empty(size)
+            self._room.fill(0.0)  # handed out when it is written, not when it is asked for
+        return self._room[:size].reshape(len(self), columns)
 
     # What the disclosure check reads; it looks without leaving a trace in the record.
 

@@ -131,9 +131,9 @@ class _Simulation:
 
     def play(self, progress: Progress | None) -> Outcome:
         """All rounds of the step."""
-        if refused := self._prepare():
+        refused, tables = self._prepare()
+        if refused:
             return self._refused(refused, 0)
-        tables = [self._told(site, engine.open_table, task, frame) for site, task, frame in self._sites()]
         state = engine.begin(self.coordinator)
         while True:
             number = int(state[engine.ROUND])
@@ -148,19 +148,21 @@ class _Simulation:
                 return self._finished(answer)
             state = answer
 
-    def _sites(self) -> list[tuple[int, Task, pd.DataFrame]]:
-        return [(task.site, task, frame) for task, frame in zip(self.tasks, self.frames, strict=True)]
-
-    def _prepare(self) -> list[tuple[int, Refused]]:
-        """Every site's check before the first number: the refusals, or the first site's sentence about its data."""
+    def _prepare(self) -> tuple[list[tuple[int, Refused]], list[Table]]:
+        """Every site's check before the first number: the refusals and the tables, or the first site's sentence about
+        its data."""
         refused: list[tuple[int, Refused]] = []
-        for site, task, frame in self._sites():
-            for problem in engine.plan_check(task, self.name, frame, self.policy):
+        tables: list[Table] = []
+        for task, frame in zip(self.tasks, self.frames, strict=True):
+            problems, table = engine.plan_check(task, self.name, frame, self.policy)
+            for problem in problems:
                 if not isinstance(problem, Refused):
-                    raise _at(site, problem)
-                if not refused or refused[-1][0] != site:
-                    refused.append((site, problem))
-        return refused
+                    raise _at(task.site, problem)
+                if not refused or refused[-1][0] != task.site:
+                    refused.append((task.site, problem))
+            if table is not None:
+                tables.append(table)
+        return refused, tables
 
     def _round(
         self, tables: list[Table], raw: bytes, number: int, progress: Progress | None

@@ -170,7 +170,7 @@ def test_probes_need_a_secure_sum_and_are_counted() -> None:
 def test_a_secure_sum_of_few_sites() -> None:
     for sites, rules in [(2, ["sum_of_sites"]), (3, [])]:
         task = engine.make_task(Mean, None, {"outcome": "age"}, DICTIONARY, sites, site=1, secure_sum=True)
-        problems = engine.plan_check(task, "mean", patients(60), Policy(tasks=("mean",)))
+        problems, _ = engine.plan_check(task, "mean", patients(60), Policy(tasks=("mean",)))
         assert [getattr(problem, "rule", problem.code) for problem in problems] == rules
 
 

@@ -164,16 +164,30 @@ def test_chunks_give_the_same_bits_in_any_order(monkeypatch: pytest.MonkeyPatch)
 
 def test_plan_check_tells_all_that_stands_in_the_way() -> None:
     task = make(site=1)
-    assert engine.plan_check(task, "mean", FRAMES[0], POLICY) == []
-    assert engine.plan_check(task, "mean", FRAMES[0].head(3), None) == []
-    codes = [p.code for p in engine.plan_check(task, "else", FRAMES[0].drop(columns="age"), POLICY)]
-    assert codes == ["refused_tasks", "column_missing"]
-    refused = engine.plan_check(task, "mean", FRAMES[0].head(3), POLICY)
+    problems, opened = engine.plan_check(task, "mean", FRAMES[0], POLICY)
+    assert problems == [] and opened is not None and len(opened) == 40
+    assert engine.plan_check(task, "mean", FRAMES[0].head(3), None)[0] == []
+    problems, opened = engine.plan_check(task, "else", FRAMES[0].drop(columns="age"), POLICY)
+    assert [p.code for p in problems] == ["refused_tasks", "column_missing"] and opened is None
+    refused, _ = engine.plan_check(task, "mean", FRAMES[0].head(3), POLICY)
     assert [type(problem) for problem in refused] == [Refused]
     odd = engine.make_task(Products, None, {"outcome": "died", "predictors": "age"}, DICTIONARY, 1, site=1)
     frame = FRAMES[0].astype({"died": object})
     frame.loc[4, "died"] = "perhaps"
-    assert [p.code for p in engine.plan_check(odd, "products", frame, None)] == ["column_type"]
+    assert [p.code for p in engine.plan_check(odd, "products", frame, None)[0]] == ["column_type"]
+
+
+@pytest.mark.parametrize("room", [True, False])
+def test_what_was_made_ready_gives_the_same_bits(room: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table, "CHUNK", 7)
+    if not room:
+        monkeypatch.setattr(table, "KEPT_CELLS", 0)
+    values = {"outcome": "died", "predictors": "age,crp"}
+    task = engine.make_task("logistic_regression", None, values, DICTIONARY, 1, site=1)
+    made, ready = (engine.open_table(task, FRAMES[0]) for _ in range(2))
+    engine.make_ready(task, ready)
+    sent = [Update.of(engine.local(task, one, engine.begin(task), None)).to_bytes() for one in (made, ready)]
+    assert sent[0] == sent[1]
 
 
 def test_states_travel_as_plain_values() -> None:

@@ -76,7 +76,11 @@ class Seat:
         self.columns = self._intake(dataset).columns(self._names(), _empty(Path("columns")))
         for step in request["steps"]:
             try:
-                found = engine.plan_check(self._task(step["seq"]), step["task"], self.columns, self.policy)
+                task = self._task(step["seq"])
+                found, table = engine.plan_check(task, step["task"], self.columns, self.policy)
+                if not found and table is not None and step is request["steps"][0]:
+                    engine.make_ready(task, table)
+                    self.tables = {step["seq"]: table}
             except FriendlyError as error:
                 found = [error]
             problems += [

@@ -24,9 +24,13 @@ TERM_SECONDS = 5.0
 LOOK_EVERY = 0.25
 
 # One thread of linear algebra: the bits of a sum must not hang on how many cores there are.
-ENVIRONMENT = dict.fromkeys(
+THREADS = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1"
 )
+# The C library keeps this much memory for the next array of the same size (bytes): given back to the system after
+# each, it has to be cleared anew, which costs more than the sums themselves.
+KEPT = {"MALLOC_TRIM_THRESHOLD_": str(256 * 2**20), "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20)}
+ENVIRONMENT = THREADS | KEPT
 # What decides how the linear algebra library computes on this machine, and where Windows finds itself.
 PASSED_ON = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "SYSTEMROOT", "TZ", "LANG")
 

@@ -151,7 +151,7 @@ class View:
     def blocks(cls, table: Table, terms: Sequence[str], basis: Basis) -> Iterator[View]:
         """The table in pieces that fit a processor's cache, which makes every pass over them faster.
 
-        What is made of a small table serves every round in the same basis.
+        What is made of a small table serves every round in the same basis, and is gone once there is another one.
         """
         read = table.kept((tuple(terms), basis.centre.tobytes(), basis.matrix.tobytes()))
         starts = range(0, max(len(table), 1), BLOCK)
@@ -171,11 +171,8 @@ class View:
         return self._design
 
     def _place(self) -> Floats:
-        """Where this block's design goes: all blocks have one array, which costs fewer page faults than many."""
-        if "design" not in self._read:
-            self._read["design"] = np.empty((len(self.table), self._basis.matrix.shape[1]))
-        whole: Floats = self._read["design"]
-        return whole[self._rows]
+        """Where this block's design goes: all blocks of all bases share the table's room."""
+        return self.table.room(self._basis.matrix.shape[1])[self._rows]
 
     def yes(self, column: str) -> Floats:
         return np.asarray(self._once(self.table.yes, column))

@@ -140,7 +140,8 @@ class GeneralisedLinear(Likelihood):
         if weight is not None:
             loglik, slope, curve, pearson = loglik * weight, slope * weight, curve * weight, pearson * weight
             observed = None if observed is None else observed * weight
-        info = design.T @ (design * curve[:, None])
+        rooted = design * np.sqrt(curve)[:, None]
+        info = rooted.T @ rooted  # half the work of a product of two different matrices
         sums: dict[str, Any] = {"pearson": min(float(pearson.sum()), BEYOND)}
         if observed is not None:
             sums["expected"], info = info, design.T @ (design * observed[:, None])

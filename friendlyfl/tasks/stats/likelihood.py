@@ -149,6 +149,9 @@ class Likelihood(Task):
 
     # Stage moments: the pooled middle and size of every column, so that no unit of measurement matters.
 
+    def make_ready(self, data: Table) -> None:
+        data.room(data.design(self.predictors).shape[1])
+
     def start(self) -> State:
         return {"stage": "moments"}
 
@@ -160,7 +163,7 @@ class Likelihood(Task):
         return {
             "rows": len(design),
             "columns": design.sum(axis=0) / scales,
-            "sizes": np.abs(design).sum(axis=0) / scales,
+            "sizes": np.array([np.abs(column).sum() for column in design.T]) / scales,
             **self.sums(data),
         }
 
