@@ -15,6 +15,7 @@ from typing import Any
 
 from rich.console import Console
 
+from friendlyfl.cli.opening import counted
 from friendlyfl.cli.show import show
 from friendlyfl.core.errors import UsageError
 from friendlyfl.tasks import Task, catalogue, registry
@@ -130,9 +131,10 @@ def _leaves(task: type[Task], example: WorkedExample | None) -> list[str]:
             }
             for row in example.sent
         ]
-        rounds = len(example.outcome.sent)
-        often = "1 exchange" if rounds == 1 else f"{rounds} exchanges"
-        first = f"In the example each hospital sends these numbers, in {often}; at most there are {task.max_rounds}."
+        took, most = counted(len(example.outcome.sent), "exchange"), task.max_rounds
+        first = (
+            f"In the example each hospital sends these numbers, in {took}; there can be no more than {most}."
+        )
         first += " A dash marks what its parameters do not need."
     else:
         rows = [
@@ -143,7 +145,7 @@ def _leaves(task: type[Task], example: WorkedExample | None) -> list[str]:
             }
             for name, kind in task.sends.items()
         ]
-        first = f"Each hospital sends these numbers, in at most {task.max_rounds} exchanges."
+        first = f"Each hospital sends these numbers, in at most {counted(task.max_rounds, 'exchange')}."
     return [
         first,
         "",

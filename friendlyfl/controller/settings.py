@@ -100,6 +100,7 @@ TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English")]
 LOCALE_PATHS = [Path(__file__).parent / "portal" / "locale"]
+FORMAT_MODULE_PATH = ["friendlyfl.controller.portal.formats"]
 LANGUAGE_COOKIE_NAME = f"{SESSION_COOKIE_NAME}_language"
 FILE_UPLOAD_HANDLERS = ["friendlyfl.controller.portal.uploads.IntoHome"]
 FILE_UPLOAD_TEMP_DIR = HOME.sub("tables")

@@ -35,6 +35,7 @@ class ChiSquare(Task):
 
     title: ClassVar[str] = "Chi-square and Fisher tests"
     version: ClassVar[str] = "1.0"
+    max_rounds: ClassVar[int] = 1
     question: ClassVar[str] = "Do two groupings go together?"
     topic: ClassVar[str] = "compare"
     asks: ClassVar[tuple[str, ...]] = ("Does {column} go with {row}?",)

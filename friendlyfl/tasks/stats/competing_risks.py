@@ -31,6 +31,7 @@ class CompetingRisks(Task):
 
     title: ClassVar[str] = "Competing risks: cumulative incidence"
     version: ClassVar[str] = "1.0"
+    max_rounds: ClassVar[int] = 1
     question: ClassVar[str] = "What is the chance of each event when others compete?"
     topic: ClassVar[str] = "survival"
     asks: ClassVar[tuple[str, ...]] = ("How likely is each kind of {event} over time, by {group}?",)

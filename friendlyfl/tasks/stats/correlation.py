@@ -36,6 +36,7 @@ class Correlation(Task):
 
     title: ClassVar[str] = "Correlation"
     version: ClassVar[str] = "1.0"
+    max_rounds: ClassVar[int] = 2
     question: ClassVar[str] = "Which measurements go together?"
     topic: ClassVar[str] = "compare"
     asks: ClassVar[tuple[str, ...]] = ("How closely do {variables} go together?",)

@@ -39,6 +39,7 @@ class Feasibility(Task):
 
     title: ClassVar[str] = "Feasibility"
     version: ClassVar[str] = "1.0"
+    max_rounds: ClassVar[int] = 1
     question: ClassVar[str] = "How many patients could we study?"
     topic: ClassVar[str] = "describe"
     example: ClassVar[Mapping[str, Any]] = {

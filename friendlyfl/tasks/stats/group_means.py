@@ -86,6 +86,7 @@ class ComparesGroups(Task):
 
     row_additive: ClassVar[bool] = True
     stages: ClassVar[tuple[str, ...]] = ("sums", "spread")
+    max_rounds: ClassVar[int] = 2 + LOOKS
     sends: ClassVar[Mapping[str, type[Kind]]] = {
         "counts": Count,
         "sums": Sum,
@@ -126,10 +127,6 @@ class ComparesGroups(Task):
             for column, codes in zip(self.grouping(), levels, strict=True)
         ]
         return [", ".join(parts) for parts in zip(*named, strict=True)]
-
-    @property
-    def most_rounds(self) -> int:
-        return 2 + LOOKS
 
     def most_numbers(self) -> dict[str, int]:
         groups = math.prod(self.shape)

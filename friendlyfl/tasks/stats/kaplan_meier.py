@@ -30,6 +30,7 @@ class KaplanMeier(Task):
 
     title: ClassVar[str] = "Kaplan-Meier curves"
     version: ClassVar[str] = "1.0"
+    max_rounds: ClassVar[int] = 1
     question: ClassVar[str] = "How long until the event, by group?"
     topic: ClassVar[str] = "survival"
     asks: ClassVar[tuple[str, ...]] = ("How long until {event}, by {group}?",)

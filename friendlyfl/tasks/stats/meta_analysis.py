@@ -54,6 +54,7 @@ class MetaAnalysis(EachTask):
 
     title: ClassVar[str] = "Meta-analysis of hospitals"
     version: ClassVar[str] = "1.0"
+    max_rounds: ClassVar[int] = 1
     question: ClassVar[str] = "Do hospitals agree?"
     topic: ClassVar[str] = "hospitals"
     asks: ClassVar[tuple[str, ...]] = (

@@ -34,6 +34,7 @@ class Pca(Measurements):
 
     title: ClassVar[str] = "Principal components"
     version: ClassVar[str] = "1.0"
+    max_rounds: ClassVar[int] = 2
     question: ClassVar[str] = "Which few combinations of measurements hold most of their variance?"
     topic: ClassVar[str] = "patterns"
     asks: ClassVar[tuple[str, ...]] = ("Which few patterns are behind {variables}?",)
@@ -45,10 +46,6 @@ class Pca(Measurements):
     sends: ClassVar[Mapping[str, type[Kind]]] = {**Measurements.sends, "products": Cross}
 
     scale = Flag("Scale to variance 1", help="Yes: of the correlations, so that units do not matter")
-
-    @property
-    def most_rounds(self) -> int:
-        return len(self.stages)
 
     def most_numbers(self) -> dict[str, int]:
         size = len(self.variables)

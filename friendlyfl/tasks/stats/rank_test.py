@@ -30,6 +30,7 @@ class RankTest(Task):
 
     title: ClassVar[str] = "Rank tests"
     version: ClassVar[str] = "1.0"
+    max_rounds: ClassVar[int] = 1
     question: ClassVar[str] = "Are values larger in one group than in another?"
     topic: ClassVar[str] = "compare"
     asks: ClassVar[tuple[str, ...]] = ("Is {outcome} higher in some groups of {group} than in others?",)

@@ -41,6 +41,7 @@ class Roc(Task):
 
     title: ClassVar[str] = "ROC curves"
     version: ClassVar[str] = "1.0"
+    max_rounds: ClassVar[int] = 2
     question: ClassVar[str] = "How well does a score tell cases from others?"
     topic: ClassVar[str] = "prediction"
     asks: ClassVar[tuple[str, ...]] = (

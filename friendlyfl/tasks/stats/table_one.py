@@ -197,6 +197,12 @@ class TableOne(Task):
     def counting(self) -> bool:
         return not self.rules or self.secure_sum
 
+    @property
+    def most_rounds(self) -> int:
+        if self.counting and self.on_grid:
+            return self.max_rounds
+        return 2 if self.numbers else 1
+
     @cached_property
     def on_grid(self) -> list[str]:
         return [name for name in self.numbers if _countable(self.spec(name))]

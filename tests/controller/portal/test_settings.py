@@ -1,11 +1,14 @@
 """Settings, people and language: what is shown to whom, what is changed by whom, and that nobody is locked out."""
 
+import datetime
+
 import pytest
 from django.conf import settings
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext, override_settings
 from django.utils import translation
+from django.utils.formats import date_format
 from django.utils.translation import trans_real
 
 from friendlyfl.controller import actions, exceptions, here
@@ -316,6 +319,11 @@ def _forget() -> None:
     """Django remembers which languages there are for the life of the process."""
     trans_real.get_languages.cache_clear()
     trans_real._get_supported_language_variant.cache_clear()
+
+
+def test_a_day_is_written_so_that_none_can_take_it_for_the_month():
+    assert date_format(datetime.date(2026, 12, 9), "DATE_FORMAT") == "9 December 2026"
+    assert date_format(datetime.datetime(2026, 12, 9, 8, 5), "DATETIME_FORMAT") == "9 December 2026, 08:05"
 
 
 def test_one_language_needs_no_choice(rosa):
