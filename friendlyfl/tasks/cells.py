@@ -101,12 +101,21 @@ def _decimals(joined: str) -> int:
     return max(map(len, _AFTER_SIGN.findall(joined)), default=0)
 
 
+Read = Callable[[str], Any]
+
+
+def _nothing(token: str) -> None:
+    return None
+
+
 @dataclass(frozen=True)
 class Verdict:
-    """What a column of words is. `values[i]` is the value of `tokens[i]`, None where that does not fit."""
+    """What a column of words is. `values[i]` is the value of `tokens[i]`, None where that does not fit; `read` gives it
+    for any word of the column."""
 
     type: str  # integer, number, date or text
     values: list[Any]
+    read: Read
     looks_like: str = (
         ""  # "numbers" or "dates" when a text column nearly is one: the tokens without value are odd
     )
@@ -135,15 +144,45 @@ def judge(
         return numbers
     if _rows(dates, counts) * 2 >= sum(counts) or dates.notes:
         return dates
-    return Verdict("text", [None] * len(tokens))
+    return nothing(tokens)
 
 
-def proves(tokens: Iterable[str]) -> str:
-    """The decimal sign these tokens prove: ".", ",", or "" when none or both."""
-    found = {
-        sign for token in tokens if (form := _form(token)) for sign, proof in _PROOF.items() if form in proof
-    }
-    return found.pop() if len(found) == 1 else ""
+def nothing(tokens: Sequence[str]) -> Verdict:
+    """Words that are neither numbers nor dates."""
+    return Verdict("text", [None] * len(tokens), _nothing)
+
+
+def folded(words: dict[str, int]) -> dict[str, int]:
+    """Fewer words of which `judge` says the same: one of each form, of numbers the one with most decimals, of dates one
+    for each day. What stands for "no value" stays."""
+    counts: dict[tuple[Any, ...], int] = {}
+    chosen: dict[tuple[Any, ...], str] = {}
+    for token, count in words.items():
+        key = _fold_key(token)
+        counts[key] = counts.get(key, 0) + count
+        if key not in chosen or _last_decimals(token) > _last_decimals(chosen[key]):
+            chosen[key] = token
+    return {chosen[key]: count for key, count in counts.items()}
+
+
+def _fold_key(token: str) -> tuple[Any, ...]:
+    form = _form(token)
+    if form in ("iso", "dmy"):
+        time = _time_of(token)
+        return form, token.removesuffix(time), bool(time) and not _MIDNIGHT.fullmatch(time)
+    if form:
+        return form, sum(map(str.isdigit, token)) > 18
+    return ("", token) if looks_missing(token) else ("",)
+
+
+def _last_decimals(token: str) -> int:
+    return len((_AFTER_SIGN.findall(token) or [""])[-1])
+
+
+def signs(tokens: Iterable[str]) -> set[str]:
+    """The decimal signs that these tokens prove."""
+    forms = set(map(_form, tokens))
+    return {sign for sign, proof in _PROOF.items() if forms & proof}
 
 
 def _form(token: str) -> str:
@@ -178,21 +217,26 @@ def _judge_numbers(
         if forced or rows.get(_GROUPED_FORM[sign]):
             fits.add(_MAYBE_FORM[_OTHER[sign]])
     values = [_number(t, f, sign) if f in fits else None for t, f in zip(tokens, forms, strict=True)]
+
+    def read(token: str) -> int | float | None:
+        form = _form(token)
+        return _number(token, form, sign) if form in fits else None
+
     notes: tuple[str, ...]
     if not all(value is not None for value in values):
         strange = {form for form in rows if form not in fits}
         if strange == {"code"}:
             note = "Leading zeros, or more digits than a number can hold, would be lost: kept as text."
-            return Verdict("text", values, notes=(note,))
+            return Verdict("text", values, read, notes=(note,))
         unsure = rows.keys() & {"point_maybe", "comma_maybe"} - fits
         notes = tuple(map(_unsure_note, sorted(unsure)[:1]))
-        return Verdict("text", values, looks_like="numbers", decimal=sign, notes=notes)
+        return Verdict("text", values, read, looks_like="numbers", decimal=sign, notes=notes)
     whole = all(isinstance(value, int) for value in values)
     notes = _number_notes(rows, sign)
     if whole:
-        return Verdict("integer", values, notes=notes)
+        return Verdict("integer", values, read, notes=notes)
     plain = [t.translate(_GROUPING).replace(_OTHER[sign], "") for t in tokens]
-    return Verdict("number", values, decimal=sign, decimals=_decimals("\n".join(plain)), notes=notes)
+    return Verdict("number", values, read, decimal=sign, decimals=_decimals("\n".join(plain)), notes=notes)
 
 
 def _decimal_sign(rows: dict[str, int], decimal: str) -> str:
@@ -234,28 +278,30 @@ def _number(token: str, form: str, sign: str) -> int | float:
 def _judge_dates(tokens: Sequence[str], forms: Sequence[str], counts: Sequence[int], order: str) -> Verdict:
     present = {form for form in forms if form in ("iso", "dmy")}
     if not present:
-        return Verdict("text", [None] * len(tokens))
+        return nothing(tokens)
+
+    def dated(form: str, day: Callable[[str], datetime.date | None]) -> Read:
+        return lambda token: day(token) if _form(token) == form else None
+
     if present == {"iso", "dmy"}:
         note = "Dates are written in two ways, 2020-12-31 and 31.12.2020: left as text."
-        values = [_iso(t) if f == "iso" else None for t, f in zip(tokens, forms, strict=True)]
-        return Verdict("text", values, looks_like="dates", notes=(note,))
+        read = dated("iso", _iso)
+        return Verdict("text", list(map(read, tokens)), read, looks_like="dates", notes=(note,))
     notes: list[str] = []
-    written = "Y-m-d"
-    read: Callable[[str], datetime.date | None] = _iso
+    written, read = "Y-m-d", dated("iso", _iso)
     if present == {"dmy"}:
-        dates = [t for t, f in zip(tokens, forms, strict=True) if f == "dmy"]
-        shown = order or _order(dates)
+        shown = order or _order([t for t, f in zip(tokens, forms, strict=True) if f == "dmy"])
         if shown not in ("d.m.Y", "m.d.Y"):
-            known = {t: _day_month(t, "d.m.Y") or _day_month(t, "m.d.Y") for t in dates}
-            return Verdict("text", [known.get(t) for t in tokens], looks_like="dates", notes=(shown,))
-        written, read = shown, lambda token: _day_month(token, shown)
+            read = dated("dmy", lambda token: _day_month(token, "d.m.Y") or _day_month(token, "m.d.Y"))
+            return Verdict("text", list(map(read, tokens)), read, looks_like="dates", notes=(shown,))
+        written, read = shown, dated("dmy", lambda token: _day_month(token, shown))
         notes.append(f"Dates were read as {'day, month' if shown == 'd.m.Y' else 'month, day'}, year.")
-    values = [read(t) if f in present else None for t, f in zip(tokens, forms, strict=True)]
+    values = list(map(read, tokens))
     if any(value is None for value in values):
-        return Verdict("text", values, looks_like="dates", date_format=written)
+        return Verdict("text", values, read, looks_like="dates", date_format=written)
     if any(not _MIDNIGHT.fullmatch(time) for time in map(_time_of, tokens) if time):
         notes.append("The time of day was left out.")
-    return Verdict("date", values, date_format=written, notes=tuple(notes))
+    return Verdict("date", values, read, date_format=written, notes=tuple(notes))
 
 
 def _order(tokens: Sequence[str]) -> str:

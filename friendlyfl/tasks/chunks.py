@@ -12,7 +12,7 @@ import gc
 import io
 import itertools
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,12 +27,15 @@ from friendlyfl.tasks import cells
 from friendlyfl.tasks.sniff import Progress, Sniffed
 
 CHUNK = 10_000  # rows
+FIRST = 10  # rows that are named to a person
+Fits = Callable[[str], bool]
+Found = tuple[int, int, str]  # the row from 1, its line in the file, its word
 _LINE_END = re.compile(r"\r\n|\r|\n")
 
 
 @dataclass(frozen=True)
 class Part:
-    """Some rows of one column. `kind`: empty, int, point, comma (numbers) or words (None where missing)."""
+    """Some rows of one column. `kind`: empty, int, point, comma (numbers), date, or words (None where missing)."""
 
     kind: str
     values: NDArray[Any]
@@ -56,30 +59,42 @@ class Rows:
         codes: Mapping[str, frozenset[str]],
         words: Collection[str],
         progress: Progress,
-    ) -> dict[str, list[Part]]:
-        """The parts of these columns; those in `words` are kept as they are written."""
-        parts: dict[str, list[Part]] = {name: [] for name in names}
+    ) -> Iterator[tuple[int, dict[str, Part]]]:
+        """Some rows at a time: how many, and the parts of these columns; those in `words` as they are written."""
         wanted = [(name, self.look.names.index(name)) for name in names]
         self.count = 0
-        with _no_collection():
-            for columns, fraction in self._chunks():
-                for name, index in wanted:
-                    parts[name].append(part(columns[index], codes[name], name in words))
-                self.count += len(columns[0])
-                progress(fraction)
+        chunks = self._chunks()
+        while True:
+            with _no_collection():
+                columns, fraction = next(chunks, ((), 1.0))
+                parts = {
+                    name: part(columns[index], codes[name], name in words)
+                    for name, index in wanted
+                    if columns
+                }
+            if not columns:
+                break
+            self.count += len(columns[0])
+            yield len(columns[0]), parts
+            progress(fraction)
         if not self.count:
             raise UsageError(
                 "dataset_empty", f"The file {self.path.name} has a header line but no rows below it."
             )
-        return parts
 
-    def line(self, row: int) -> int:
-        """The line of the file on which this row (from 1) starts."""
+    def find(self, name: str, codes: frozenset[str], fits: Fits) -> list[Found]:
+        """As `first_found`, of one column of the file."""
+        index = self.look.names.index(name)
+        parts = (part(columns[index], codes, True) for columns, _ in self._chunks())
+        return first_found(parts, fits, self._line)
+
+    def _line(self, row: int) -> int:
+        """The line of the file on which a row (from 1) of the chunk at hand starts."""
         return row + next(shift for start, shift in reversed(self._shifts) if row >= start)
 
     def _chunks(self) -> Iterator[tuple[Sequence[Sequence[str]], float]]:
         """Columns of a chunk of rows, and the fraction of the file read so far."""
-        self._shifts, self.notes = [], ()
+        self._shifts = []
         skipped = held = 0  # blank lines; rows so far, `empty` included
         empty: list[list[str]] = []  # rows of separators only: dropped if nothing follows them
         with self.path.open("rb") as raw, io.TextIOWrapper(raw, self.look.encoding, newline="") as text:
@@ -87,6 +102,7 @@ class Rows:
             end = above + reader.line_num
             while True:
                 start = end
+                del self._shifts[:-1]
                 lines = [] if self.look.quotes else list(itertools.islice(text, CHUNK))
                 if not empty and (columns := self._cut(lines)):
                     self._shift(held + 1, start - held)
@@ -211,3 +227,20 @@ def part(written: Sequence[str], codes: frozenset[str], as_words: bool) -> Part:
     lookup = np.zeros(len(tokens), dtype=numbers.values.dtype)
     lookup[~gone] = numbers.values
     return Part(numbers.kind, lookup[index], missing, numbers.proven, numbers.decimals)
+
+
+def first_found(parts: Iterable[Part], fits: Fits, line: Callable[[int], int] = int) -> list[Found]:
+    """The first rows of a column whose words fit. The line is asked for while the part with the row is at hand."""
+    found: list[Found] = []
+    before = 0
+    for one in parts:
+        if one.kind == "words":
+            index, different = pd.factorize(one.values)  # None is -1, and takes the last
+            hit = np.array([*map(fits, different), False], dtype=np.bool_)[index]
+            for place in np.flatnonzero(hit)[: FIRST - len(found)].tolist():
+                row = before + place + 1
+                found.append((row, line(row), one.values[place]))
+        if len(found) == FIRST:
+            break
+        before += len(one.missing)
+    return found

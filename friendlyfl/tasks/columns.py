@@ -1,12 +1,13 @@
 """What one column of a read table is: its values with a type, and every guess that made them so, in words.
 
-Here live the decision over a whole column and its description. What single cells may mean is in cells; reading a CSV
-file is in source, other kinds of files in readers.
+Here live the decision over a whole column and its description. What single cells may mean is in cells, what is counted
+of them in tally; reading a CSV file is in source, other kinds of files in readers.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,11 +18,10 @@ from numpy.typing import NDArray
 
 from friendlyfl.core.errors import UsageError
 from friendlyfl.tasks import cells
-from friendlyfl.tasks.chunks import Part
+from friendlyfl.tasks.chunks import FIRST, Fits, Found, Part
 from friendlyfl.tasks.infer import r_order
-from friendlyfl.tasks.readers.pieces import Piece, array, as_words
+from friendlyfl.tasks.tally import Spots, Tally, few
 
-ODD_ROWS = 10
 FACTOR_LEVELS = 50
 TYPES = ("integer", "number", "factor", "date", "date d.m.Y", "date m.d.Y", "text")
 _SENTINELS = (-9, -8, -99, -999, -9999)
@@ -53,13 +53,13 @@ class ColumnDescription:
     odd: tuple[OddRow, ...] = ()  # the first ten
     odd_count: int = 0
     notes: tuple[str, ...] = ()
+    values: tuple[tuple[Any, int], ...] = ()  # different values and their counts, while they are few
 
 
 @dataclass(frozen=True)
-class Source:
-    """A file that was read: the typed table and what was guessed."""
+class Survey:
+    """A table that was looked through: what it is and what was guessed."""
 
-    frame: pd.DataFrame  # Int64, float64, datetime64[s] and string columns
     columns: tuple[ColumnDescription, ...]
     guessed: str
     digest: str
@@ -78,182 +78,226 @@ class Source:
         return tuple(lines)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Source(Survey):
+    """A table that was looked through and is held whole: Int64, float64, datetime64[s] and string columns."""
+
+    frame: pd.DataFrame
+
+
+Find = Callable[[Fits], Sequence[Found]]
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What a column is. `array` makes some of its rows a part of a table."""
+
+    description: ColumnDescription
+    kind: str  # integer, number, date or text
+    read: cells.Read | None = None  # of words that are numbers or dates
+
+    def array(self, part: Part) -> Any:
+        missing = part.missing
+        if self.kind == "text":
+            return _strings(
+                part.values if part.kind == "words" else np.full(len(missing), None, dtype=object)
+            )
+        values = part.values
+        if part.kind == "words":
+            assert self.read is not None
+            index, different = pd.factorize(values)  # None is -1, and takes the last: no value
+            read = [self.read(token) for token in different]
+            last = None if self.kind == "date" else 0
+            values = np.array([*read, last], dtype=_HELD[self.kind])[index]
+        elif part.kind == "empty":
+            values = np.full(len(missing), None if self.kind == "date" else 0, dtype=_HELD[self.kind])
+        if self.kind == "date":
+            return values
+        if self.kind == "integer":
+            return pd.arrays.IntegerArray(np.where(missing, 0, values).astype(np.int64), missing)
+        return np.where(missing, np.nan, values.astype(np.float64, copy=False))
+
+
+_HELD: dict[str, Any] = {"integer": np.int64, "number": np.float64, "date": "datetime64[s]"}
+
+
+def _not_looked(fits: Fits) -> Sequence[Found]:
+    return ()
+
+
 @dataclass(frozen=True)
 class Column:
-    """Makes one column and its description from its parts."""
+    """Decides what one column is from what was counted of it. `find` gives the first rows whose word makes its argument
+    true: the row, the line of the file, the word."""
 
     name: str
     header: str
     wish: str = ""
-    line: Callable[[int], int] = int  # of the file, for a row
+    find: Find = _not_looked
     sign: str = ""
     forced: bool = False
 
-    def finish(self, parts: list[Part], notes: tuple[str, ...] = ()) -> tuple[Any, ColumnDescription]:
-        """The column and its description from cells as they are written, with what was said of it so far."""
-        missing = np.concatenate([part.missing for part in parts])
-        kinds = {part.kind for part in parts} - {"empty"}
-        self_ = ColumnDescription(
-            self.name, self.header, "empty", int((~missing).sum()), int(missing.sum()), notes=notes
-        )
-        if not kinds:
-            return _strings(np.full(len(missing), None, dtype=object)), self_
-        if kinds == {"words"}:
-            return self._words(_joined(parts, object), self_)
-        if kinds == {"int"} and self.wish != "number":
-            return self._integers(_joined(parts, np.int64), missing, self_)
-        if "comma" in kinds:
-            notes = (*notes, "Read with decimal commas.")
-        described = dataclasses.replace(self_, notes=notes, decimals=max(part.decimals for part in parts))
-        return self._numbers(_joined(parts, np.float64), missing, described)
+    def finish(self, tally: Tally, notes: tuple[str, ...] = ()) -> Decided:
+        """Of cells as they are written, with what was said of them so far."""
+        self_ = self._described(tally, notes)
+        if not tally.kinds:
+            return Decided(self_, "text")
+        if tally.kinds == {"words"}:
+            return self._words(tally, self_)
+        if "comma" in tally.kinds:
+            self_ = dataclasses.replace(self_, notes=(*notes, "Read with decimal commas."))
+        return self._numbers(tally, dataclasses.replace(self_, decimals=tally.decimals))
 
-    def typed(self, one: Piece) -> tuple[Any, ColumnDescription]:
-        """The column and its description from a source that says the type itself: text stays text."""
-        n = int((~one.missing).sum())
-        described = ColumnDescription(self.name, self.header, "empty", n, len(one) - n, notes=one.notes)
-        if self.wish in ("text", "factor"):
-            one = as_words(one)
-        if not n:
-            return _strings(np.full(len(one), None, dtype=object)), described
-        if one.kind == "text":
-            return self._declared_text(one, described)
-        if one.kind == "date" or self.wish.startswith("date"):
-            self._refuse([] if one.kind == "date" else [*np.flatnonzero(~one.missing)], "holds numbers")
-            self._refuse([*np.flatnonzero(~one.missing)] if self._numeric else [], "holds dates")
-            days = one.values[~one.missing].astype("datetime64[D]")
-            low, high = days.min().item(), days.max().item()
-            return array(one), dataclasses.replace(described, type="date", low=low, high=high)
-        if one.kind == "integer" and self.wish != "number":
-            return self._integers(one.values, one.missing, described)
-        return self._numbers(one.values.astype(np.float64), one.missing, described)
+    def typed(self, tally: Tally, notes: tuple[str, ...] = (), levels: tuple[str, ...] = ()) -> Decided:
+        """Of a source that says the type itself: text stays text."""
+        described = self._described(tally, notes)
+        if not tally.n:
+            return Decided(described, "text")
+        if tally.kinds == {"words"}:
+            return self._declared_text(tally, levels, described)
+        if tally.kinds == {"date"} or self.wish.startswith("date"):
+            if tally.kinds != {"date"}:
+                self._refuse(tally.present, "holds numbers")
+            if self.wish in ("integer", "number"):
+                self._refuse(tally.present, "holds dates")
+            low, high = (day.astype("datetime64[D]").item() for day in (tally.low, tally.high))
+            return Decided(dataclasses.replace(described, type="date", low=low, high=high), "date")
+        return self._numbers(tally, described)
 
-    @property
-    def _numeric(self) -> bool:
-        return self.wish in ("integer", "number")
+    def _described(self, tally: Tally, notes: tuple[str, ...]) -> ColumnDescription:
+        return ColumnDescription(self.name, self.header, "empty", tally.n, tally.missing, notes=notes)
 
-    def _declared_text(self, one: Piece, described: ColumnDescription) -> tuple[Any, ColumnDescription]:
-        if self.wish not in ("", "text", "factor"):
-            return self._words(one.values, described)
-        if one.levels and self.wish != "text":
-            return array(one), dataclasses.replace(described, type="factor", levels=one.levels)
-        if self.wish:
-            return self._words(one.values, described)
-        index, different = pd.factorize(one.values)
-        tokens = [str(token) for token in different]
-        counts = np.bincount(index[index >= 0], minlength=len(tokens)).tolist()
-        verdict = cells.judge(tokens, counts, decimal="")
+    def _declared_text(self, tally: Tally, levels: tuple[str, ...], described: ColumnDescription) -> Decided:
+        if self.wish and not (levels and self.wish == "factor"):
+            return self._words(tally, described)
+        if levels:
+            values = few(tally.words, levels)
+            return Decided(
+                dataclasses.replace(described, type="factor", levels=levels, values=values), "text"
+            )
+        tokens = list(tally.words)
+        verdict = cells.judge(tokens, list(tally.words.values()), decimal="")
         kind = {"integer": "a number", "number": "a number", "date": "a date"}.get(verdict.type)
         if kind:
             note = f"Stored as text, though every value is {kind}: the dictionary decides what it is."
-            verdict = cells.Verdict("text", [None] * len(tokens))
+            verdict = cells.nothing(tokens)
             described = dataclasses.replace(described, notes=(*described.notes, note))
-        return array(one), self._text(verdict, index, tokens, described)
+        return Decided(self._text(verdict, tally, described), "text")
 
-    def _integers(
-        self, values: NDArray[Any], missing: NDArray[np.bool_], described: ColumnDescription
-    ) -> tuple[Any, ColumnDescription]:
-        array = pd.arrays.IntegerArray(np.where(missing, 0, values).astype(np.int64), missing)
-        present = values[~missing]
-        return array, dataclasses.replace(
-            described,
-            type="integer",
-            low=int(present.min()),
-            high=int(present.max()),
-            notes=(*described.notes, *_sentinel_note(present)),
-        )
-
-    def _numbers(
-        self, values: NDArray[Any], missing: NDArray[np.bool_], described: ColumnDescription
-    ) -> tuple[Any, ColumnDescription]:
+    def _numbers(self, tally: Tally, described: ColumnDescription, read: cells.Read | None = None) -> Decided:
+        """Of numbers that were counted as such, or of words that `read` makes numbers."""
+        whole = tally.kinds == {"int"} and self.wish != "number"
         if self.wish == "integer":
-            broken = ~missing & (values != np.floor(values))
-            self._refuse(np.flatnonzero(broken).tolist(), "holds numbers with decimals")
-            return self._integers(values, missing, described)
-        present = values[~missing]
-        return np.where(missing, np.nan, values), dataclasses.replace(
+            self._refuse(tally.broken, "holds numbers with decimals")
+            whole = True
+        make: Any = int if whole else float
+        described = dataclasses.replace(
             described,
-            type="number",
-            low=float(present.min()),
-            high=float(present.max()),
-            notes=(*described.notes, *_sentinel_note(present)),
+            type="integer" if whole else "number",
+            low=None if tally.low is None else make(tally.low),
+            high=None if tally.high is None else make(tally.high),
+            notes=(*described.notes, *_sentinel_note(tally)),
+            values=few(tally.numbers) if whole and tally.numbers is not None else (),
         )
+        return Decided(described, described.type, read)
 
-    def _words(self, words: NDArray[Any], described: ColumnDescription) -> tuple[Any, ColumnDescription]:
-        index, different = pd.factorize(words)  # None is -1
-        tokens = [str(token) for token in different]
-        counts = np.bincount(index[index >= 0], minlength=len(tokens)).tolist()
+    def _words(self, tally: Tally, described: ColumnDescription) -> Decided:
+        tokens, counts = list(tally.words), list(tally.words.values())
         if self.wish in ("text", "factor"):
-            levels = _levels(tokens) if self.wish == "factor" else ()
-            return _strings(words), dataclasses.replace(described, type=self.wish, levels=levels)
+            return Decided(_as_text(described, tally, self.wish == "factor"), "text")
         order = self.wish.removeprefix("date").strip()
         verdict = cells.judge(tokens, counts, decimal=self.sign, forced=self.forced, order=order)
         described = dataclasses.replace(
             described, notes=(*described.notes, *verdict.notes), date_format=verdict.date_format
         )
-        self._check_wish(verdict, index)
+        self._check_wish(verdict, counts)
+        read = verdict.read if tally.folded else dict(zip(tokens, verdict.values, strict=True)).__getitem__
         if verdict.type == "date":
-            lookup = np.array([*verdict.values, None], dtype="datetime64[s]")  # -1 takes the last: no date
             low, high = min(verdict.values), max(verdict.values)
-            return lookup[index], dataclasses.replace(described, type="date", low=low, high=high)
+            described = dataclasses.replace(described, type="date", low=low, high=high)
+            return Decided(described, "date", read)
         if verdict.type in ("integer", "number"):
-            kind = np.int64 if verdict.type == "integer" and self.wish != "number" else np.float64
-            values = np.array([*verdict.values, 0], dtype=kind)[index]
             described = dataclasses.replace(described, decimals=verdict.decimals)
-            make = self._integers if kind is np.int64 else self._numbers
-            return make(values, index < 0, described)
-        return _strings(words), self._text(verdict, index, tokens, described)
+            return self._numbers(self._counted(verdict, tally), described, read)
+        return Decided(self._text(verdict, tally, described), "text")
 
-    def _text(
-        self, verdict: cells.Verdict, index: NDArray[Any], tokens: list[str], described: ColumnDescription
-    ) -> ColumnDescription:
-        few = len(tokens) <= 10 or (len(tokens) <= FACTOR_LEVELS and len(tokens) * 2 <= described.n)
-        levels = _levels(tokens) if few else ()
+    def _counted(self, verdict: cells.Verdict, tally: Tally) -> Tally:
+        """The tally of the numbers that these words are; where some stand for others, without their size."""
+        numbers, counts = Tally(), list(tally.words.values())
+        numbers.kinds, numbers.present = {"int" if verdict.type == "integer" else "point"}, tally.present
+        kind: Any = np.int64 if verdict.type == "integer" else np.float64
+        if tally.folded:
+            numbers.numbers = None
+        else:
+            numbers.count(np.array(verdict.values, dtype=kind), np.array(counts))
+        broken = [value != math.floor(value) for value in verdict.values]
+        numbers.broken = self._spots(
+            lambda word: (value := verdict.read(word)) != math.floor(value), _rows_of(broken, counts)
+        )
+        return numbers
+
+    def _spots(self, fits: Fits, count: int) -> Spots:
+        return Spots(count, [row for row, _, _ in self.find(fits)] if count else [])
+
+    def _text(self, verdict: cells.Verdict, tally: Tally, described: ColumnDescription) -> ColumnDescription:
+        tokens, counts = list(tally.words), list(tally.words.values())
+        some = len(tokens) <= 10 or (len(tokens) <= FACTOR_LEVELS and len(tokens) * 2 <= described.n)
+        some = some and not tally.folded
         if verdict.notes and verdict.looks_like:  # numbers or dates that can be read in two ways
-            return dataclasses.replace(described, type="text")
+            return _as_text(described, tally)
         if not verdict.looks_like:
-            return dataclasses.replace(described, type="factor" if few else "text", levels=levels)
+            return _as_text(described, tally, some)
         odd = [value is None for value in verdict.values]
-        rows = np.flatnonzero(np.array([*odd, False])[index]).tolist()
+        spots = Spots(_rows_of(odd, counts))
+        found = self.find(lambda word: verdict.read(word) is None)
+        spots.rows = [row for row, _, _ in found]
+        note = f"Looks like {verdict.looks_like}, except in {_rows(spots)}: kept as text."
         strange = [token for token, is_odd in zip(tokens, odd, strict=True) if is_odd]
-        note = f"Looks like {verdict.looks_like}, except in {_rows(rows)}: kept as text."
         if all(map(cells.looks_missing, strange)):  # then it is no factor with a level NA
             note += f" If {' and '.join(strange[:3])} means that there is no value, declare it as missing."
-            few, levels = False, ()
+            some = False
         return dataclasses.replace(
-            described,
-            type="factor" if few else "text",
-            levels=levels,
-            odd=tuple(OddRow(r + 1, self.line(r + 1), tokens[index[r]]) for r in rows[:ODD_ROWS]),
-            odd_count=len(rows),
+            _as_text(described, tally, some),
+            odd=tuple(OddRow(row, line, word) for row, line, word in found),
+            odd_count=spots.count,
             notes=(*described.notes, note),
         )
 
-    def _check_wish(self, verdict: cells.Verdict, index: NDArray[Any]) -> None:
+    def _check_wish(self, verdict: cells.Verdict, counts: list[int]) -> None:
         wished = self.wish.partition(" ")[0]
-        if wished in ("integer", "number") and verdict.type not in ("integer", "number"):
-            bad = [value is None or verdict.looks_like != "numbers" for value in verdict.values]
-            self._refuse(np.flatnonzero(np.array([*bad, False])[index]).tolist(), "holds text")
-        if wished == "date" and verdict.type != "date":
-            bad = [value is None or verdict.looks_like != "dates" for value in verdict.values]
-            rows = np.flatnonzero(np.array([*bad, False])[index]).tolist()
-            self._refuse(rows, "holds something other than dates")
+        wanted = {"integer": "numbers", "number": "numbers", "date": "dates"}.get(wished)
+        if wanted is None or verdict.type in (("date",) if wished == "date" else ("integer", "number")):
+            return
+        other = verdict.looks_like != wanted
+        bad = [other or value is None for value in verdict.values]
+        spots = self._spots(lambda word: other or verdict.read(word) is None, _rows_of(bad, counts))
+        self._refuse(spots, "holds something other than dates" if wished == "date" else "holds text")
+        if wished == "date":
             raise UsageError("column_type", f"Column “{self.name}”: {verdict.notes[0]}")
 
-    def _refuse(self, rows: Sequence[int], what: str) -> None:
-        if rows:
-            raise UsageError("column_type", f"Column “{self.name}” {what} in {_rows(rows)}.")
+    def _refuse(self, spots: Spots, what: str) -> None:
+        if spots.count:
+            raise UsageError("column_type", f"Column “{self.name}” {what} in {_rows(spots)}.")
 
 
-def _joined(parts: list[Part], kind: Any) -> NDArray[Any]:
-    """The parts as one array; rows of an empty part are None or 0 and marked as missing elsewhere."""
-    return np.concatenate(
-        [
-            np.full(len(part.values), None if kind is object else 0, dtype=kind)
-            if part.kind == "empty"
-            else part.values.astype(kind, copy=False)
-            for part in parts
-        ]
-    )
+def joined(parts: list[Part]) -> Part:
+    """The parts of one column as one: words, or whole numbers, or numbers."""
+    kinds = {part.kind for part in parts} - {"empty"}
+    kind = "words" if "words" in kinds else "int" if kinds == {"int"} else "point" if kinds else "empty"
+    held: Any = {"int": np.int64, "point": np.float64}.get(kind, object)
+    values = [
+        np.full(len(part.values), None if held is object else 0, dtype=held)
+        if part.kind == "empty"
+        else part.values.astype(held, copy=False)
+        for part in parts
+    ]
+    return Part(kind, np.concatenate(values), np.concatenate([part.missing for part in parts]))
+
+
+def _as_text(described: ColumnDescription, tally: Tally, factor: bool = False) -> ColumnDescription:
+    levels = _levels(list(tally.words)) if factor else ()
+    values = () if tally.folded else few(tally.words, levels)
+    return dataclasses.replace(described, type="factor" if factor else "text", levels=levels, values=values)
 
 
 def _strings(words: NDArray[Any]) -> Any:
@@ -264,23 +308,26 @@ def _levels(tokens: list[str]) -> tuple[str, ...]:
     return tuple(sorted(tokens, key=r_order))
 
 
-def _counted(number: int, what: str) -> str:
+def _rows_of(hit: list[bool], counts: list[int]) -> int:
+    return sum(count for count, is_hit in zip(counts, hit, strict=True) if is_hit)
+
+
+def _counted_words(number: int, what: str) -> str:
     return f"{number:,} {what}{'s' if number != 1 else ''}"
 
 
-def _rows(rows: Sequence[int]) -> str:
+def _rows(spots: Spots) -> str:
     """`3 rows (12, 40, 77)`, as a person counts."""
-    numbers = ", ".join(str(row + 1) for row in rows[:ODD_ROWS])
-    more = ", …" if len(rows) > ODD_ROWS else ""
-    return f"{_counted(len(rows), 'row')} ({numbers}{more})"
+    numbers = ", ".join(map(str, spots.rows[:FIRST]))
+    more = ", …" if spots.count > FIRST else ""
+    return f"{_counted_words(spots.count, 'row')} ({numbers}{more})"
 
 
-def _sentinel_note(present: NDArray[Any]) -> tuple[str, ...]:
+def _sentinel_note(tally: Tally) -> tuple[str, ...]:
     """-9 among values that are otherwise never below 0 often means that there is none: asked, not assumed."""
-    low, below = present.min(), int((present < 0).sum())
-    if low not in _SENTINELS or below != (present == low).sum() or below == len(present):
+    if tally.low not in _SENTINELS or tally.below != tally.lowest or tally.below == tally.n:
         return ()
-    where = _counted(below, "row")
+    where = _counted_words(tally.below, "row")
     return (
-        f"{low:g} is the only value below 0, in {where}. If it means that there is no value, declare it.",
+        f"{tally.low:g} is the only value below 0, in {where}. If it means that there is no value, declare it.",
     )

@@ -17,24 +17,23 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from friendlyfl.tasks.columns import ColumnDescription, Source
+    from friendlyfl.tasks.columns import ColumnDescription, Survey
     from friendlyfl.tasks.dictionary import Dictionary
     from friendlyfl.tasks.mapping import Mapping
 
-FEW = 50  # different values of a column that are kept with their counts
 LONGEST_VALUE = 80
 
 
-def describe(source: Source) -> dict[str, Any]:
+def describe(survey: Survey) -> dict[str, Any]:
     """The description that is kept with a dataset."""
     return {
-        "guessed": list(source.notes),
-        "file": [source.guessed, *source.file_notes],
-        "columns": [_column(column, source.frame[column.name]) for column in source.columns],
+        "guessed": list(survey.notes),
+        "file": [survey.guessed, *survey.file_notes],
+        "columns": [_column(column) for column in survey.columns],
     }
 
 
-def _column(column: ColumnDescription, series: pd.Series[Any]) -> dict[str, Any]:
+def _column(column: ColumnDescription) -> dict[str, Any]:
     found: dict[str, Any] = {
         "name": column.name,
         "type": column.type,
@@ -52,23 +51,10 @@ def _column(column: ColumnDescription, series: pd.Series[Any]) -> dict[str, Any]
     if column.odd:
         found["odd"] = [[odd.row, odd.line, odd.value[:LONGEST_VALUE]] for odd in column.odd]
         found["odd_count"] = column.odd_count
-    if column.type in ("factor", "integer", "text") and column.n:
-        values = _values(series, column.levels)
-        if values:
-            found["values"] = values
+    names = [level_text(value) for value, _ in column.values]
+    if names and max(map(len, names)) <= LONGEST_VALUE:  # cut short they could not be told apart
+        found["values"] = [[name, count] for name, (_, count) in zip(names, column.values, strict=True)]
     return found
-
-
-def _values(series: pd.Series[Any], order: tuple[str, ...]) -> list[list[Any]]:
-    """Each different value as a person writes it, and how often it is there; empty when there are many."""
-    counts = series.value_counts()
-    if len(counts) > FEW:
-        return []
-    found = {level_text(value): int(count) for value, count in counts.items()}
-    if any(len(value) > LONGEST_VALUE for value in found):
-        return []  # cut short they could not be told apart
-    names = order if set(order) == set(found) else [level_text(value) for value in sorted(counts.index)]
-    return [[name, found[name]] for name in names]
 
 
 def _plain(value: Any) -> Any:

@@ -1,8 +1,8 @@
 """Which reader reads a dataset: a file by its ending, a database by its address.
 
-`read` gives the whole table with every guess in words, `batches` the same table some rows at a time, `names` its
-columns, `stamp` what shows that a file was changed. A text column stays text unless the file is CSV or Excel, where
-nothing else says what it is.
+`survey` looks through a table and says every guess in words, `read` gives the whole table with it, `batches` the same
+table some rows at a time, `names` its columns, `stamp` what shows that a file was changed. A text column stays text
+unless the file is CSV or Excel, where nothing else says what it is.
 
 What does not live here: the reading itself (source for CSV, readers for everything else), and how addresses are
 written and shown (places).
@@ -17,14 +17,16 @@ from pathlib import Path
 import pandas as pd
 
 from friendlyfl.core.errors import UsageError
-from friendlyfl.tasks.columns import TYPES, Column, Source
+from friendlyfl.tasks.chunks import Fits, Found, Part, first_found
+from friendlyfl.tasks.columns import TYPES, Column, Find, Source, Survey
 from friendlyfl.tasks.dictionary import close_names
 from friendlyfl.tasks.places import DATABASES, Place, file_stamp
 from friendlyfl.tasks.readers import pieces
 from friendlyfl.tasks.readers.pieces import Piece
 from friendlyfl.tasks.readers.reading import Reading, opened
 from friendlyfl.tasks.sniff import sniff
-from friendlyfl.tasks.source import read_csv
+from friendlyfl.tasks.source import HELD, CsvTable
+from friendlyfl.tasks.tally import TypedTally
 
 ROWS = 65_536
 KINDS = "a CSV, Parquet (.parquet), Excel (.xlsx), SPSS (.sav) or Stata (.dta) file, or a database's address"
@@ -46,6 +48,22 @@ def names(where: str | Path, *, csv: Mapping[str, str] = NOTHING_SAID) -> tuple[
         return _chosen(reading, None)
 
 
+def survey(
+    where: str | Path,
+    *,
+    columns: Sequence[str] | None = None,
+    missing: Codes = (),
+    types: Mapping[str, str] | None = None,
+    csv: Mapping[str, str] = NOTHING_SAID,
+    progress: Progress | None = None,
+) -> Survey:
+    """What the table is, as of `read`, looked through some rows at a time."""
+    place = Place.of(where)
+    if place.kind == "csv":
+        return _csv_table(place, columns, missing, types, csv, progress, held=0).survey
+    return _checked(where, columns, missing, types or {}, progress, whole=False)
+
+
 def read(
     where: str | Path,
     *,
@@ -59,23 +77,39 @@ def read(
     separator, decimal. `progress` is told the fraction done."""
     place = Place.of(where)
     if place.kind == "csv":
-        return read_csv(place.file, columns=columns, missing=missing, types=types, progress=progress, **csv)
+        return _csv_table(place, columns, missing, types, csv, progress, held=None).whole()
+    source = _checked(where, columns, missing, types or {}, progress, whole=True)
+    assert isinstance(source, Source)
+    return source
+
+
+def _checked(
+    where: str | Path,
+    columns: Sequence[str] | None,
+    missing: Codes,
+    types: Mapping[str, str],
+    progress: Progress | None,
+    whole: bool,
+) -> Survey:
+    place = Place.of(where)
     if place.path:
         opened(place.path)
     before = stamp(where)
+    found: Survey | None
     if place.kind == "excel":
         from friendlyfl.tasks.readers.excel import read_excel
 
-        source = read_excel(place, columns=columns, missing=missing, types=types or {})
+        found = read_excel(place, columns=columns, missing=missing, types=types)
     else:
-        source = _typed(place, columns, missing, types or {})
+        found = _typed(place, columns, missing, types, whole) or _typed(place, columns, missing, types, True)
+    assert found is not None
     if stamp(where) != before:
         raise UsageError(
             "dataset_changed", f"The file {place.file.name} changed while it was read: read it again."
         )
     if progress:
         progress(1.0)
-    return source
+    return found
 
 
 def batches(
@@ -89,13 +123,16 @@ def batches(
 ) -> Iterator[pd.DataFrame]:
     """The table, `rows` rows at a time (the last time fewer), each frame's index going on where the last ended.
 
-    Parquet files and databases are read in memory of one batch; other kinds are one batch of the whole. Of `types`,
-    factor and text give words as they are written, integer and number the codes under an SPSS column's labels, and in
-    a CSV or Excel file everything counts as a person said it.
+    A table is read in memory of one batch, a sheet of Excel apart, which is one batch of the whole; a CSV file has
+    batches of its own length. Of `types`, factor and text give words as they are written, integer and number the codes
+    under an SPSS column's labels, and in a CSV or Excel file everything counts as a person said it.
     """
     place = Place.of(where)
-    if place.kind in ("csv", "excel"):
-        source = read(where, columns=columns, missing=missing, types=types, csv=csv)
+    if place.kind == "csv":
+        yield from _csv_table(place, columns, missing, types, csv).frames()
+        return
+    if place.kind == "excel":
+        source = read(where, columns=columns, missing=missing, types=types)
         yield (
             source.frame.set_index(pd.RangeIndex(source.rows))
             if len(source.columns)
@@ -116,6 +153,28 @@ def batches(
             start += count
 
 
+def _csv_table(
+    place: Place,
+    columns: Sequence[str] | None,
+    missing: Codes,
+    types: Mapping[str, str] | None,
+    csv: Mapping[str, str],
+    progress: Progress | None = None,
+    held: int | None = HELD,
+) -> CsvTable:
+    return CsvTable(
+        place.file,
+        columns=columns,
+        missing=missing,
+        types=types,
+        encoding=csv.get("encoding"),
+        separator=csv.get("separator"),
+        decimal=csv.get("decimal"),
+        progress=progress,
+        held=held,
+    )
+
+
 def _no_columns(start: int, count: int) -> pd.DataFrame:
     return pd.DataFrame(index=pd.RangeIndex(start, start + count))
 
@@ -129,8 +188,11 @@ def stamp(where: str | Path) -> tuple[int, int, int] | None:
     return None if place.kind in DATABASES else file_stamp(place.file)
 
 
-def _typed(place: Place, columns: Sequence[str] | None, missing: Codes, types: Mapping[str, str]) -> Source:
-    """A table from a source that says each column's type."""
+def _typed(
+    place: Place, columns: Sequence[str] | None, missing: Codes, types: Mapping[str, str], whole: bool
+) -> Survey | None:
+    """A table from a source that says each column's type. None where a column turns out to mix types, which only the
+    whole of it decides."""
     with closing(_reading(place, types=types)) as reading:
         chosen = _chosen(reading, columns)
         for name, kind in types.items():
@@ -138,29 +200,56 @@ def _typed(place: Place, columns: Sequence[str] | None, missing: Codes, types: M
                 raise UsageError(
                     "column_type", f"Column “{name}” cannot be “{kind}”: choose one of {', '.join(TYPES)}."
                 )
-        parts: dict[str, list[Piece]] = {name: [] for name in chosen}
+        codes = codes_of(missing, chosen)
+        seen = {name: TypedTally(types.get(name, ""), codes[name]) for name in chosen}
+        kept: dict[str, list[Piece]] = {name: [] for name in chosen}
         rows = 0
         for count, found in reading.pieces(chosen, ROWS):
             rows += count
             for name, one in found.items():
-                parts[name].append(one)
+                if whole:
+                    kept[name].append(one)
+                else:
+                    seen[name].add(one)
         if not rows:
             raise UsageError("dataset_empty", f"{place.shown} has columns but no rows.")
-        codes = codes_of(missing, chosen)
+        if any(tallied.mixed for tallied in seen.values()):
+            return None
         frame, described = {}, []
-        for name in chosen:
-            one = pieces.without(pieces.merged(parts.pop(name)), codes[name])
+        for name, tallied in seen.items():
+            part = tallied.add(pieces.merged(kept.pop(name))) if whole else None
             header = reading.headers[reading.names.index(name)]
-            frame[name], description = Column(name, header, types.get(name, "")).typed(one)
-            described.append(description)
+            find = _finder(place, types, name, codes[name], part)
+            column = Column(name, header, types.get(name, ""), find)
+            decided = column.typed(tallied.tally, tuple(tallied.notes), tallied.levels)
+            described.append(decided.description)
+            if part:
+                frame[name] = decided.array(part)
         left_out = (
             ()
             if columns is not None
             else tuple(f"Column “{name}” was left out: it {words}" for name, words in reading.refused.items())
         )
-        table = pd.DataFrame(frame, index=pd.RangeIndex(rows))
         notes = (*reading.notes, *left_out)
-        return Source(table, tuple(described), reading.words, reading.digest(), rows, notes)
+        told = Survey(tuple(described), reading.words, reading.digest(), rows, notes)
+        if not whole:
+            return told
+        return Source(**vars(told), frame=pd.DataFrame(frame, index=pd.RangeIndex(rows)))
+
+
+def _finder(
+    place: Place, types: Mapping[str, str], name: str, codes: frozenset[str], part: Part | None
+) -> Find:
+    """Looks for words of a column: in the whole of it, or reading it again."""
+
+    def find(fits: Fits) -> list[Found]:
+        if part:
+            return first_found([part], fits)
+        with closing(_reading(place, types=types, hashing=False)) as reading:
+            again = TypedTally(types.get(name, ""), codes)
+            return first_found((again.add(found[name]) for _, found in reading.pieces([name], ROWS)), fits)
+
+    return find
 
 
 def _reading(place: Place, types: Mapping[str, str] | None = None, hashing: bool = True) -> Reading:

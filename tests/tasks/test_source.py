@@ -169,7 +169,9 @@ def test_chunks_change_nothing(tmp_path, monkeypatch):
     fractions = []
     parts = read_csv(path, progress=fractions.append)
     pd.testing.assert_frame_equal(whole.frame, parts.frame)
-    assert parts == Source(parts.frame, whole.columns, whole.guessed, whole.digest, 200, whole.file_notes)
+    assert parts == Source(
+        whole.columns, whole.guessed, whole.digest, 200, whole.file_notes, frame=parts.frame
+    )
     assert fractions == sorted(fractions) and fractions[-1] == 1.0
     # Rows 1 and 51 take two lines, and the header one: row 71 starts on line 74.
     assert parts.column("late").odd == (OddRow(71, 74, "NA"),)

@@ -21,14 +21,14 @@ from friendlyfl.tasks.corrections import Corrections, codes_of
 from friendlyfl.tasks.places import Place, absolute
 
 if TYPE_CHECKING:
-    from friendlyfl.tasks.columns import Source
+    from friendlyfl.tasks.columns import Survey
 
 ENDINGS = (".csv", ".txt", ".tsv", ".parquet", ".pq", ".xlsx", ".sav", ".zsav", ".dta")
 
 
 def add_dataset(
     actor: Actor, name: str, path: str, *, missing: tuple[str, ...] = ()
-) -> tuple[Dataset, Source]:
+) -> tuple[Dataset, Survey]:
     """Register a file, or a table or query of a database. It is read and described, not copied and not changed.
 
     Raises UsageError with one sentence when it is not a table.
@@ -39,17 +39,17 @@ def add_dataset(
     with acting(actor, "add_dataset", name):
         _check_name(name)
         where = _outside(path)
-        source = formats.read(where, missing=missing)
+        found = formats.survey(where, missing=missing)
         dataset = Dataset.objects.create(
             name=name,
             path=where,
             missing=list(missing),
-            description=describe(source),
-            digest=source.digest,
-            rows=source.rows,
+            description=describe(found),
+            digest=found.digest,
+            rows=found.rows,
             added_by=actor.name,
         )
-        return dataset, source
+        return dataset, found
 
 
 def give_dataset(

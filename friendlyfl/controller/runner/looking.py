@@ -28,14 +28,14 @@ def describe(request: dict[str, Any], progress: Callable[[float], None]) -> dict
     dataset = request["dataset"]
     corrections = Corrections.from_json(dataset["corrections"])
     names = formats.names(dataset["path"], csv=corrections.csv) if corrections.missing else ()
-    source = formats.read(
+    found = formats.survey(
         dataset["path"],
         missing=corrections.codes(dataset["missing"], names),
         types=corrections.types,
         csv=corrections.csv,
         progress=progress,
     )
-    return {"description": described(source), "digest": source.digest, "rows": source.rows}
+    return {"description": described(found), "digest": found.digest, "rows": found.rows}
 
 
 def fit(request: dict[str, Any], progress: Callable[[float], None]) -> dict[str, Any]:

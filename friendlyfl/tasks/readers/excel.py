@@ -12,6 +12,7 @@ import re
 import zipfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,14 @@ import numpy as np
 import pandas as pd
 
 from friendlyfl.core.errors import UsageError
-from friendlyfl.tasks.chunks import Part, part
+from friendlyfl.tasks.chunks import Part, first_found, part
 from friendlyfl.tasks.columns import Column, Source
 from friendlyfl.tasks.dictionary import close_names, level_text
 from friendlyfl.tasks.places import Place
 from friendlyfl.tasks.readers import pieces
 from friendlyfl.tasks.readers.reading import file_digest, library, opened
 from friendlyfl.tasks.sniff import unique_names
+from friendlyfl.tasks.tally import Tally
 
 UNFOLDED_BYTES = 1 << 30  # of all parts of a workbook together
 PARTS = 10_000
@@ -58,14 +60,16 @@ def read_excel(
         codes = frozenset(missing.get(name, ()) if isinstance(missing, Mapping) else missing)
         wish = types.get(name, "")
         one, notes = _part([row[place_] for row in sheet.rows], codes, wish)
-        column = Column(name, sheet.headers[place_], wish, lambda row: sheet.lines[row - 1])
-        frame[name], description = column.finish([one], notes)
-        described.append(description)
+        column = Column(name, sheet.headers[place_], wish, partial(first_found, [one], line=sheet.line))
+        tally = Tally(whole=wish == "integer")
+        tally.add(one)
+        decided = column.finish(tally, notes)
+        frame[name] = decided.array(one)
+        described.append(decided.description)
     table = pd.DataFrame(frame, index=pd.RangeIndex(len(sheet.rows)))
     words = f"The sheet “{sheet.title}” of an Excel workbook, {len(sheet.names)} columns."
-    return Source(
-        table, tuple(described), words, file_digest(place.file), len(sheet.rows), tuple(sheet.notes)
-    )
+    told = (tuple(described), words, file_digest(place.file), len(sheet.rows), tuple(sheet.notes))
+    return Source(*told, frame=table)
 
 
 class _Sheet:
@@ -183,6 +187,9 @@ class _Sheet:
         self.rows = (
             rows if len(kept) == len(header) else [tuple(row[place] for place in kept) for row in rows]
         )
+
+    def line(self, row: int) -> int:
+        return self.lines[row - 1]
 
     def _check_formulas(self) -> None:
         """A formula that was never computed has no value: that is no gap."""
