@@ -1,6 +1,7 @@
 """What the doctor looks at, one function for each thing: the folder, the database, the keys, the line, what waits.
 
-Nothing is repaired and nothing is sent but two signed questions to the Routing Server. How findings are printed is in
+Nothing is repaired, and nothing is sent but two signed questions to the Routing Server; a mail server or webhook that
+tells of the inbox is called, and told nothing. How findings are printed is in
 `doctor`. A check gives a `Finding` for each thing it saw, in words for the person who will read them.
 """
 
@@ -68,6 +69,7 @@ def examine(home: Home) -> Iterator[Finding]:
 
 def _inside(home: Home) -> Iterator[Finding]:
     from friendlyfl.cli import checkup_records as records
+    from friendlyfl.cli.checkup_word import word_of_inbox
     from friendlyfl.controller.models import Identity
 
     row = Identity.objects.filter(pk=1).first()
@@ -79,6 +81,7 @@ def _inside(home: Home) -> Iterator[Finding]:
     yield from _safely("Keys", records.keys, home, row)
     yield from _safely("Controller", records.process, home)
     yield from _safely("Connection", records.connection, home, row)
+    yield from _safely("Notifications", word_of_inbox)
     yield from _safely("Outbox", records.outbox, home)
     yield from _safely("Held post", records.held_post)
     yield from _safely("Datasets", records.datasets)

@@ -6,6 +6,7 @@ from typing import IO
 import click
 
 from friendlyfl.cli.exception import exception
+from friendlyfl.cli.notifications import notifications
 from friendlyfl.cli.opening import (
     Group,
     example,
@@ -152,6 +153,7 @@ def rules(pairs: tuple[str, ...], as_json: bool) -> None:
 
 
 site.add_command(exception)
+site.add_command(notifications)
 
 
 RULES = {

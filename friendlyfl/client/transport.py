@@ -11,6 +11,7 @@ import socket
 import ssl
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from http.client import HTTPException, IncompleteRead
 from pathlib import Path
 from typing import Any, Protocol
@@ -175,21 +176,52 @@ def _pool(address: Address, ca_file: Path | str | None, size: int) -> urllib3.HT
 
 
 def _manager(address: Address, **options: Any) -> urllib3.PoolManager:
-    """The straight way, or the hospital's proxy as HTTPS_PROXY and NO_PROXY name it. It passes on what it cannot read:
-    TLS reaches from here to the Routing Server.
-    """
-    proxy = getproxies().get("https")
-    if not proxy or proxy_bypass(f"{address.host}:{address.port}"):
+    """The straight way, or through the hospital's proxy, which passes on what it cannot read: TLS reaches from here to
+    the Routing Server."""
+    proxy = proxy_for(address.host, address.port)
+    if proxy is None:
         return urllib3.PoolManager(**options)
     try:
-        told = urllib3.util.parse_url(proxy if "://" in proxy else f"http://{proxy}")
-        head = urllib3.make_headers(proxy_basic_auth=unquote(told.auth)) if told.auth else None
-        return urllib3.ProxyManager(told._replace(auth=None).url, proxy_headers=head, **options)
+        return urllib3.ProxyManager(proxy.url, proxy_headers=proxy.headers, **options)
     except (LocationParseError, ProxySchemeUnknown) as error:
-        raise BrokenError(
-            "proxy_address",
-            "HTTPS_PROXY does not hold the address of a proxy, such as http://proxy.hospital.org:3128. Ask IT for it.",
-        ) from error
+        raise _no_proxy() from error
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """The hospital's proxy, as HTTPS_PROXY names it. `headers` sign in to it."""
+
+    url: str
+    scheme: str
+    host: str
+    port: int
+    headers: dict[str, str] = field(repr=False)
+
+
+def proxy_for(host: str, port: int) -> Proxy | None:
+    """The proxy on the way to a host, as HTTPS_PROXY and NO_PROXY name it, None if there is none.
+
+    Raises BrokenError if HTTPS_PROXY holds something else.
+    """
+    told = getproxies().get("https")
+    if not told or proxy_bypass(f"{host}:{port}"):
+        return None
+    try:
+        url = urllib3.util.parse_url(told if "://" in told else f"http://{told}")
+    except LocationParseError as error:
+        raise _no_proxy() from error
+    if not url.host or url.scheme not in ("http", "https"):
+        raise _no_proxy()
+    head = urllib3.make_headers(proxy_basic_auth=unquote(url.auth)) if url.auth else {}
+    standing = 443 if url.scheme == "https" else 80
+    return Proxy(url._replace(auth=None).url, url.scheme, url.host, url.port or standing, dict(head))
+
+
+def _no_proxy() -> BrokenError:
+    return BrokenError(
+        "proxy_address",
+        "HTTPS_PROXY does not hold the address of a proxy, such as http://proxy.hospital.org:3128. Ask IT for it.",
+    )
 
 
 def _trust(ca_file: Path | str | None) -> ssl.SSLContext:

@@ -7,6 +7,7 @@ its status counts. What went wrong becomes a sentence of ours, never the other s
 import contextlib
 import http.client
 import json
+import re
 import smtplib
 import socket
 import ssl
@@ -21,6 +22,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from friendlyfl.client.address import is_loopback
+from friendlyfl.client.transport import Proxy, proxy_for
+from friendlyfl.core.errors import FriendlyError
 
 STARTTLS, TLS, PLAIN = "starttls", "tls", "plain"
 A_STEP, ALTOGETHER = 5.0, 30.0  # seconds
@@ -78,6 +81,27 @@ def by_mail(saying: Saying, to: list[str], sender: str, server: MailServer) -> s
     Raises NotSaidError.
     """
     message = _message(saying, to, sender)
+    with _signed_in(server) as line:
+        if line.mail(sender)[0] != 250:
+            raise NotSaidError(f"{server.host} does not send for {sender}. Check the sender's address.")
+        refused = [one for one in to if line.rcpt(one)[0] not in (250, 251)]
+        if len(refused) == len(to):
+            raise NotSaidError(f"{server.host} takes no e-mail for {', '.join(to)}. Check the addresses.")
+        _handed_over(line, message, server.host)
+    return f"{server.host} takes no e-mail for {', '.join(refused)}." if refused else ""
+
+
+def reach_mail(server: MailServer) -> None:
+    """Call the mail server and sign in, as for an e-mail, and say nothing.
+
+    Raises NotSaidError.
+    """
+    with _signed_in(server) as line:
+        line.quit()
+
+
+@contextlib.contextmanager
+def _signed_in(server: MailServer) -> Iterator[smtplib.SMTP]:
     with _told(server.host, server.port):
         line = _connected(server)
         with contextlib.closing(line):
@@ -87,13 +111,7 @@ def by_mail(saying: Saying, to: list[str], sender: str, server: MailServer) -> s
                 line.ehlo()
             if server.user:
                 line.login(server.user, server.password)
-            if line.mail(sender)[0] != 250:
-                raise NotSaidError(f"{server.host} does not send for {sender}. Check the sender's address.")
-            refused = [one for one in to if line.rcpt(one)[0] not in (250, 251)]
-            if len(refused) == len(to):
-                raise NotSaidError(f"{server.host} takes no e-mail for {', '.join(to)}. Check the addresses.")
-            _handed_over(line, message, server.host)
-    return f"{server.host} takes no e-mail for {', '.join(refused)}." if refused else ""
+            yield line
 
 
 def _message(saying: Saying, to: list[str], sender: str) -> bytes:
@@ -174,32 +192,87 @@ def by_webhook(saying: Saying, address: str, ca_file: str = "") -> None:
 
     Raises NotSaidError unless the answer is a 2xx.
     """
-    host = webhook_host(address)
-    if not host:
-        raise NotSaidError("The webhook's address cannot be used. Enter it again.")
-    parts = urlsplit(address)
-    line: http.client.HTTPConnection
-    if parts.scheme == "https":
-        line = http.client.HTTPSConnection(host, parts.port, timeout=A_STEP, context=trust(ca_file))
-    else:
-        line = http.client.HTTPConnection(host, parts.port, timeout=A_STEP)
-    clock = threading.Timer(ALTOGETHER, lambda: _cut(line.sock))
-    clock.daemon = True
-    clock.start()
-    try:
-        with _told(host, parts.port or line.default_port):
-            line.connect()
-            status = _posted(line, (parts.path or "/") + (f"?{parts.query}" if parts.query else ""), saying)
-    finally:
-        clock.cancel()
-        line.close()
+    with _called(address, ca_file) as line:
+        parts = urlsplit(address)
+        host = parts.hostname or ""
+        status = _posted(line, (parts.path or "/") + (f"?{parts.query}" if parts.query else ""), saying, host)
     if 300 <= status < 400:
         raise NotSaidError(f"{host} sends the webhook on to another address. Enter that one instead.")
     if not 200 <= status < 300:
         raise NotSaidError(f"{host} did not take the webhook's call (its answer was {status}). {LATER}")
 
 
-def _posted(line: http.client.HTTPConnection, path: str, saying: Saying) -> int:
+def reach_webhook(address: str, ca_file: str = "") -> None:
+    """Call the webhook's host, as for a word, and say nothing.
+
+    Raises NotSaidError.
+    """
+    with _called(address, ca_file):
+        pass
+
+
+@contextlib.contextmanager
+def _called(address: str, ca_file: str) -> Iterator[http.client.HTTPConnection]:
+    """A line to the webhook's host that is cut after a while: straight, or through the hospital's proxy, which passes
+    on what it cannot read."""
+    host = webhook_host(address)
+    if not host:
+        raise NotSaidError("The webhook's address cannot be used. Enter it again.")
+    parts = urlsplit(address)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    proxy = _proxy(host, port) if parts.scheme == "https" else None
+    there = (proxy.host, proxy.port) if proxy else (host, port)
+    line: http.client.HTTPConnection
+    if parts.scheme == "https":
+        line = http.client.HTTPSConnection(*there, timeout=A_STEP, context=trust(ca_file))
+    else:
+        line = http.client.HTTPConnection(*there, timeout=A_STEP)
+    if proxy:
+        line.set_tunnel(host, port, proxy.headers)
+    clock = threading.Timer(ALTOGETHER, lambda: _cut(line.sock))
+    clock.daemon = True
+    clock.start()
+    try:
+        with _told(host, port):
+            with _through(proxy, host):
+                line.connect()
+            yield line
+    finally:
+        clock.cancel()
+        line.close()
+
+
+def _proxy(host: str, port: int) -> Proxy | None:
+    try:
+        proxy = proxy_for(host, port)
+    except FriendlyError as error:
+        raise NotSaidError(error.message) from error
+    if proxy and proxy.scheme != "http":
+        raise NotSaidError("HTTPS_PROXY must begin with http:// for a webhook to be called. Ask IT.")
+    return proxy
+
+
+@contextlib.contextmanager
+def _through(proxy: Proxy | None, host: str) -> Iterator[None]:
+    """Tell what the proxy does from what the webhook's host does: TLS is the host's, the way there is the proxy's."""
+    try:
+        yield
+    except OSError as error:
+        if proxy is None or isinstance(error, ssl.SSLError):
+            raise
+        refusal = re.search(r"Tunnel connection failed: (\d{3})", str(error))
+        if refusal is None:
+            said = f"The hospital's proxy {proxy.host} does not answer on port {proxy.port}. Ask IT."
+        elif refusal[1] == "407":
+            said = f"The hospital's proxy {proxy.host} wants another user name and password in HTTPS_PROXY. Ask IT."
+        else:
+            said = (
+                f"The hospital's proxy {proxy.host} does not open the way to {host} ({refusal[1]}). Ask IT."
+            )
+        raise NotSaidError(said) from error
+
+
+def _posted(line: http.client.HTTPConnection, path: str, saying: Saying, host: str) -> int:
     body = {
         "what": "test" if saying.test else "inbox",
         "site": _one_line(saying.site),
@@ -212,7 +285,7 @@ def _posted(line: http.client.HTTPConnection, path: str, saying: Saying) -> int:
         line.request("POST", path, raw, {"Content-Type": "application/json", "User-Agent": "FriendlyFL"})
         return line.getresponse().status
     except (OSError, ValueError, http.client.HTTPException) as error:
-        said = f"{line.host} did not say whether it took the webhook's call. It is not sent twice."
+        said = f"{host} did not say whether it took the webhook's call. It is not sent twice."
         raise NotSaidError(said, maybe=True) from error
 
 

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from django.db import connection, transaction
 from django.utils import timezone
@@ -65,13 +66,27 @@ def say(row: Way, saying: Saying) -> str:
 
     Raises NotSaidError.
     """
-    ca_file = here.identity().ca_file
     if row.name == WEBHOOK:
-        carriers.by_webhook(saying, secret(WEBHOOK), ca_file)
+        carriers.by_webhook(saying, secret(WEBHOOK), here.identity().ca_file)
         return ""
     given = row.given
-    server = MailServer(given["host"], given["port"], given["security"], given["user"], secret(MAIL), ca_file)
-    return carriers.by_mail(saying, given["to"], given["sender"] or given["to"][0], server)
+    return carriers.by_mail(saying, given["to"], given["sender"] or given["to"][0], _server(given))
+
+
+def reach(row: Way) -> None:
+    """Go this way as far as somebody would have to be told something.
+
+    Raises NotSaidError.
+    """
+    if row.name == WEBHOOK:
+        carriers.reach_webhook(secret(WEBHOOK), here.identity().ca_file)
+    else:
+        carriers.reach_mail(_server(row.given))
+
+
+def _server(given: dict[str, Any]) -> MailServer:
+    ca_file = here.identity().ca_file
+    return MailServer(given["host"], given["port"], given["security"], given["user"], secret(MAIL), ca_file)
 
 
 def send_test(row: Way) -> str:

@@ -1,12 +1,14 @@
 """Carriers: a word on its way to real servers, and a sentence for each way in which it does not arrive."""
 
 import socket
+from base64 import b64encode
 
 import pytest
 
 from friendlyfl.controller import carriers
 from friendlyfl.controller.carriers import PLAIN, STARTTLS, TLS, MailServer, NotSaidError, Saying
-from tests.client.test_reaching import certificate
+from tests.client.fake_server import closed_port
+from tests.client.test_reaching import certificate, proxy
 from tests.controller.post_office import Office, mail_server, tls_of, webhook_server
 
 SAYING = Saying("St Mary's", "Births", "https://portal.example.org/inbox/")
@@ -219,3 +221,65 @@ def test_a_webhook_that_hangs_up_leaves_it_open():
 def test_addresses_that_are_never_called(address):
     assert carriers.webhook_host(address) == ""
     assert why(carriers.by_webhook, SAYING, address).startswith("The webhook's address cannot be used.")
+
+
+# --- the way there ---
+
+
+def test_a_webhook_is_called_through_the_hospitals_proxy(tmp_path, monkeypatch):
+    pem = certificate(tmp_path)
+    with webhook_server(tls=tls_of(pem)) as office, proxy() as (port, asked):
+        monkeypatch.setenv("HTTPS_PROXY", f"http://nora:a%20secret@127.0.0.1:{port}")
+        monkeypatch.setenv("NO_PROXY", "elsewhere.org")
+        address = f"https://localhost:{office.port}/in?key=a-key"
+        carriers.by_webhook(SAYING, address, str(pem))
+        carriers.reach_webhook(address, str(pem))
+        told = b"".join(asked).decode("latin-1")
+        assert f"CONNECT localhost:{office.port} HTTP/1." in told
+        assert f"proxy-authorization: basic {b64encode(b'nora:a secret').decode()}".lower() in told.lower()
+        assert "a-key" not in told and "Births" not in told
+        assert len(office.calls) == 1 and office.heads[0].get("Proxy-Authorization") is None
+        monkeypatch.setenv("NO_PROXY", "localhost")
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{closed_port()}")
+        carriers.by_webhook(SAYING, address, str(pem))
+    assert len(office.calls) == 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "sentence"),
+    [
+        (b"HTTP/1.1 403 Forbidden\r\n\r\n", "does not open the way to hooks.example.org (403). Ask IT."),
+        (b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "wants another user name and password"),
+    ],
+)
+def test_a_proxy_that_says_no_is_named(monkeypatch, answer, sentence):
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    with proxy(answer) as (port, _):
+        monkeypatch.setenv("HTTPS_PROXY", f"http://nora:a%20secret@127.0.0.1:{port}")
+        said = why(carriers.by_webhook, SAYING, "https://hooks.example.org/in")
+    assert said.startswith("The hospital's proxy 127.0.0.1") and sentence in said
+
+
+def test_a_proxy_that_is_not_there_and_one_that_is_no_address(monkeypatch):
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    for address, sentence in (
+        (f"http://127.0.0.1:{closed_port()}", "The hospital's proxy 127.0.0.1 does not answer on port"),
+        ("https://127.0.0.1:1", "HTTPS_PROXY must begin with http://"),
+        ("socks5://127.0.0.1:1", "HTTPS_PROXY does not hold the address of a proxy"),
+    ):
+        monkeypatch.setenv("HTTPS_PROXY", address)
+        assert why(carriers.by_webhook, SAYING, "https://hooks.example.org/in").startswith(sentence)
+
+
+def test_a_call_to_see_whether_it_works_says_nothing(tmp_path):
+    pem = certificate(tmp_path)
+    with mail_server(tls=tls_of(pem)) as office:
+        server = MailServer("localhost", office.port, STARTTLS, "ffl", office.password, str(pem))
+        carriers.reach_mail(server)
+        assert office.signed_in == ["ffl"] and not office.mails and not office.recipients
+        wrong = MailServer("localhost", office.port, STARTTLS, "ffl", "a secret that is wrong", str(pem))
+        assert "did not accept the user name" in why(carriers.reach_mail, wrong)
+    with webhook_server(tls=tls_of(pem)) as office:
+        carriers.reach_webhook(f"https://localhost:{office.port}/", str(pem))
+        assert not office.calls
+        assert "does not trust" in why(carriers.reach_webhook, f"https://localhost:{office.port}/")

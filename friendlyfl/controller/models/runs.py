@@ -97,6 +97,7 @@ class LogLine(models.Model):
 
     class Meta:
         ordering = ["pk"]
+        indexes = [models.Index(fields=["run", "at"], name="log_of_run_in_time")]
 
 
 class Result(models.Model):

@@ -1,13 +1,15 @@
 """SPSS and Stata files: numbers, dates and words, with labels for values and for columns.
 
 A column whose every value has a label becomes those labels, in the order of their codes; user-missing values are
-missing. Columns are read whole: the file is one batch.
+missing. Rows are read in batches, and columns with labels are looked through once before: the last row may hold a value
+without one.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,7 @@ from friendlyfl.tasks.readers.reading import file_digest, library, opened
 from friendlyfl.tasks.sniff import unique_names
 
 CELLS = 200_000_000
+READ_CELLS = 4_000_000  # that are held at once
 WORDS = {"spss": "SPSS", "stata": "Stata"}
 
 
@@ -71,10 +74,60 @@ class LabelledReading:
 
     def pieces(self, columns: Sequence[str], rows: int) -> Iterator[tuple[int, dict[str, Piece]]]:
         heads = {name: self.headers[self.names.index(name)] for name in columns}
-        # With no column named, the library would read all.
-        frame, _ = self._read(usecols=list(heads.values()) or list(self.headers[:1]))
-        if len(frame):
-            yield len(frame), {name: self._piece(name, head, frame[head]) for name, head in heads.items()}
+        labelled = self._labelled(heads, rows)
+        for frame in self._frames(list(heads.values()), rows):
+            yield (
+                len(frame),
+                {name: self._piece(frame[head], head, labelled.get(name)) for name, head in heads.items()},
+            )
+
+    def _frames(self, heads: list[str], rows: int) -> Iterator[pd.DataFrame]:
+        """These columns, so many rows at a time. Each read passes over the file from its start, so it takes many."""
+        total = self.known.number_rows or 0
+        at_once = rows * max(READ_CELLS // (rows * max(len(heads), 1)), 1)
+        for start in range(0, total, at_once):
+            # With no column named, the library would read all.
+            options: dict[str, Any] = {"usecols": heads or list(self.headers[:1])}
+            if total > at_once:
+                options |= {"row_offset": start, "row_limit": at_once}
+            frame, _ = self._read(**options)
+            for place in range(0, len(frame), rows):
+                yield frame.iloc[place : place + rows]
+
+    def _labelled(self, heads: Mapping[str, str], rows: int) -> dict[str, _Labels]:
+        """What the labels of these columns do, by the values that the whole of each holds."""
+        asked = {
+            name: head
+            for name, head in heads.items()
+            if self.known.variable_value_labels.get(head)
+            and self.types.get(name) not in ("integer", "number")
+        }
+        present: dict[str, set[Any]] = {name: set() for name in asked}
+        for frame in self._frames(list(asked.values()), rows) if asked else ():
+            for name, head in asked.items():
+                one = self._plain(frame[head], [])
+                if one.kind != "date":
+                    present[name].update(map(_key, pd.unique(one.values[~one.missing])))
+        return {name: self._labels(asked[name], found) for name, found in present.items() if found}
+
+    def _labels(self, head: str, present: set[Any]) -> _Labels:
+        """Codes are exchanged for their labels, where every value has one of its own."""
+        labels, gone = self.known.variable_value_labels[head], self._declared(head)
+        texts = {
+            _key(code): str(labels[code]).strip()
+            for code in sorted(code for code in labels if not _declared_missing(code, gone))
+        }
+        if not present <= texts.keys():
+            few = len(present & texts.keys())
+            words = f"{few} of its {len(present)} values have labels, the others have none: codes were kept."
+            return _Labels(words if few else "")
+        if len(set(texts.values())) < len(texts) or "" in texts.values():
+            return _Labels("Two of its values have the same label: codes were kept.")
+        return _Labels("Codes were exchanged for their labels.", texts)
+
+    def _declared(self, head: str) -> Sequence[Any]:
+        """The values or ranges that the file declares as missing."""
+        return self.known.missing_ranges.get(head) or self.known.missing_user_values.get(head) or ()
 
     def digest(self) -> str:
         return file_digest(self.path)
@@ -82,17 +135,20 @@ class LabelledReading:
     def close(self) -> None:
         """Nothing is held open."""
 
-    def _piece(self, name: str, head: str, series: pd.Series[Any]) -> Piece:
+    def _piece(self, series: pd.Series[Any], head: str, labels: _Labels | None) -> Piece:
         label = self.known.column_names_to_labels.get(head)
         notes = [f"Label: {' '.join(str(label).split())}"] if label else []
-        labels: dict[Any, str] = self.known.variable_value_labels.get(head, {})
-        ranges = self.known.missing_ranges.get(head) or self.known.missing_user_values.get(head)
-        if ranges:
+        if self._declared(head):
             notes.append("The values that the file declares as missing were taken as missing.")
+        if labels and labels.note:
+            notes.append(labels.note)
         one = self._plain(series, notes)
-        if not labels or one.kind in ("date", "empty") or self.types.get(name) in ("integer", "number"):
+        if labels is None or labels.texts is None:
             return one
-        return self._by_label(one, labels, ranges or [])
+        index, different = pd.factorize(one.values)
+        words: NDArray[Any] = np.array([*(labels.texts.get(_key(v)) for v in different), None], dtype=object)
+        index = np.where(one.missing, -1, index)
+        return pieces.piece("text", words[index], one.missing, notes, tuple(labels.texts.values()))
 
     def _plain(self, series: pd.Series[Any], notes: list[str]) -> Piece:
         if pd.api.types.is_numeric_dtype(series.dtype):
@@ -107,29 +163,20 @@ class LabelledReading:
             return pieces.of_moments(series.to_numpy(), notes)
         index, different = pd.factorize(series)
         values = list(different)
-        if values and all(isinstance(value, dt.date) for value in values):
+        if not values:
+            return Piece("empty", pieces.empty(len(index)).values, index < 0, tuple(notes))
+        if all(isinstance(value, dt.date) for value in values):
             moments = np.array([*values, None], dtype="datetime64[us]")
             return pieces.of_moments(moments[index], notes)
         return pieces.of_texts(index, [level_text(value) for value in values], notes)
 
-    def _by_label(self, one: Piece, labels: dict[Any, str], gone: Sequence[Any]) -> Piece:
-        """Codes exchanged for their labels, where every value has one of its own."""
-        codes = sorted(code for code in labels if not _declared_missing(code, gone))
-        texts = {_key(code): str(labels[code]).strip() for code in codes}
-        levels = list(texts.values())
-        index, different = pd.factorize(one.values)
-        index = np.where(one.missing, -1, index)
-        present = {_key(value) for place, value in enumerate(different) if (index == place).any()}
-        if not present <= texts.keys():
-            few = len(present & texts.keys())
-            note = f"{few} of its {len(present)} values have labels, the others have none: codes were kept."
-            return Piece(one.kind, one.values, one.missing, (*one.notes, *([note] if few else [])))
-        if len(set(levels)) < len(levels) or "" in levels:
-            note = "Two of its values have the same label: codes were kept."
-            return Piece(one.kind, one.values, one.missing, (*one.notes, note))
-        words: NDArray[Any] = np.array([*(texts.get(_key(v)) for v in different), None], dtype=object)
-        note = "Codes were exchanged for their labels."
-        return pieces.piece("text", words[index], index < 0, (*one.notes, note), levels)
+
+@dataclass(frozen=True)
+class _Labels:
+    """What is said of a column's labels, and the labels by code where they take the place of codes."""
+
+    note: str
+    texts: dict[Any, str] | None = None
 
 
 def _key(code: Any) -> Any:

@@ -131,3 +131,45 @@ def test_a_table_too_large_to_be_read_whole_is_refused(sav, monkeypatch):
     monkeypatch.setattr(labelled, "CELLS", 3)
     with pytest.raises(UsageError, match="write it as Parquet"):
         formats.read(sav({"a": [1.0, 2.0], "b": [1.0, 2.0]}))
+
+
+@pytest.mark.parametrize("kind", ["t.sav", "t.zsav", "t.dta"])
+@pytest.mark.parametrize(("rows", "cells"), [(2, 1), (3, 12), (7, 7)])
+def test_in_pieces_it_is_the_same_table(sav, monkeypatch, kind, rows, cells):
+    """The last row decides that codes of one column stay, and that the numbers of another have decimals."""
+    count = 11
+    columns = {
+        "group": [float(row % 2) for row in range(count)],
+        "late": [float(row % 2) for row in range(count - 1)] + [9.0],
+        "dose": [1.0] * (count - 1) + [2.5],
+        "gone": [None] * 5 + [1.0] * (count - 5),
+        "born": [None] * 4 + [dt.date(1950, 1, row + 1) for row in range(count - 4)],
+        "place": ["Ulm" if row % 3 else "Köln" for row in range(count)],
+    }
+    labels = {0: "control", 1: "treated"} if kind == "t.dta" else {0.0: "control", 1.0: "treated"}
+    compressed = {} if kind == "t.dta" else {"compress": kind == "t.zsav"}
+    path = sav(columns, kind, variable_value_labels={"group": labels, "late": labels}, **compressed)
+    whole = formats.read(path)
+    assert whole.frame["group"].tolist()[:2] == ["control", "treated"]
+    assert whole.frame["late"].tolist() == columns["late"] and whole.column("late").type == "integer"
+    reads = []
+    monkeypatch.setattr(labelled, "READ_CELLS", cells)
+    kept = labelled.LabelledReading._read
+
+    def read(self, **options):
+        reads.append(options)
+        return kept(self, **options)
+
+    monkeypatch.setattr(labelled.LabelledReading, "_read", read)
+    found = list(formats.batches(path, rows=rows))
+    assert [len(frame) for frame in found] == [rows] * (count // rows) + [count % rows] * (count % rows > 0)
+    assert sum("row_limit" in options for options in reads) > 2
+    one = pd.concat(found)
+    assert one["group"].tolist() == whole.frame["group"].tolist()
+    assert one["late"].tolist() == columns["late"] and one["place"].tolist() == columns["place"]
+    assert one["dose"].astype("float64").tolist() == columns["dose"]
+    assert one["gone"].isna().tolist() == [True] * 5 + [False] * 6
+    assert [day.date() for day in one["born"].tolist()[4:]] == columns["born"][4:]
+    monkeypatch.setattr(formats, "ROWS", rows)
+    told = formats.survey(path)
+    assert told.columns == whole.columns and told.digest == whole.digest and told.rows == count

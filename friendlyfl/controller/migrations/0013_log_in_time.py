@@ -1,0 +1,15 @@
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+
+    dependencies = [
+        ('controller', '0011_word'),
+    ]
+
+    operations = [
+        migrations.AddIndex(
+            model_name='logline',
+            index=models.Index(fields=['run', 'at'], name='log_of_run_in_time'),
+        ),
+    ]
