@@ -5,10 +5,12 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from friendlyfl import datasets
-from tests.e2e.house import STUDY, TWO, House, assert_plain
+from tests.e2e.house import ENDED, STUDY, TWO, House, assert_plain
+from tests.router.postgres import PostgresServer
 
 Rows = list[dict[str, str]]
 
@@ -143,3 +145,49 @@ def test_a_column_with_one_value_at_one_hospital_is_a_column_like_any_other(
         assert "fit the plan" in house.lake.run("dataset", "check", "-p", TWO)
         results = json.loads(house.succeed(house.start_run(TWO), TWO))
     assert results["2"]["n"]["used"] == 3123 and results["2"]["aliased"] == []
+
+
+def test_a_postgresql_database_serves_a_run_like_the_file_it_was_filled_from(
+    house: House, rows: Rows
+) -> None:
+    """Lakeside reads its third of the data out of its own database: the same Results to the last bit."""
+    expected = house.reference
+    lake, on = house.lake, ("-p", STUDY)
+    server = PostgresServer()
+    try:
+        where = server.make_database("registry")
+        with psycopg.connect(where, autocommit=True) as connection:
+            fill(connection, rows)
+        lake.run("dataset", "add", "registry", f"{where}#select * from clinic.visits order by row")
+        lake.run("dataset", "use", "registry", *on)
+        try:
+            assert "fit the plan" in lake.run("dataset", "check", *on)
+            assert house.succeed(house.start_run()) == expected
+            with psycopg.connect(where, autocommit=True) as connection:
+                connection.execute("UPDATE clinic.visits SET age = 400 WHERE row = 7")
+            said = lake.type("dataset", "check", *on)
+            assert said.code == 1 and "“age”" in said.out and "outside the allowed range" in said.out
+        finally:
+            house.wait(
+                "the end here", lambda: all(run["state"] in ENDED for run in lake.json("run", "list", *on))
+            )
+            lake.run("dataset", "use", "study", *on)
+            lake.run("dataset", "remove", "registry")
+    finally:
+        server.stop()
+
+
+def fill(connection: psycopg.Connection, rows: Rows) -> None:
+    """A table with a type for each column: numbers as numbers, words as words, an empty cell as NULL."""
+    dictionary = datasets.dictionary("randhie")
+    kinds = {"integer": "integer", "number": "double precision"}
+    columns = [
+        f'"{name}" {kinds.get(dictionary[name]["type"], "text") if name in dictionary else "text"}'
+        for name in rows[0]
+    ]
+    connection.execute("CREATE SCHEMA clinic")
+    connection.execute(f"CREATE TABLE clinic.visits (row serial primary key, {', '.join(columns)})")
+    names = ", ".join(f'"{name}"' for name in rows[0])
+    with connection.cursor().copy(f"COPY clinic.visits ({names}) FROM STDIN") as copy:
+        for row in rows:
+            copy.write_row([value or None for value in row.values()])
