@@ -7,7 +7,6 @@ of them in tally; reading a CSV file is in source, other kinds of files in reade
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,10 +19,11 @@ from friendlyfl.core.errors import UsageError
 from friendlyfl.tasks import cells
 from friendlyfl.tasks.chunks import FIRST, Fits, Found, Part
 from friendlyfl.tasks.infer import r_order
-from friendlyfl.tasks.tally import Spots, Tally, few
+from friendlyfl.tasks.tally import LARGEST_WHOLE, Spots, Tally, few
 
 FACTOR_LEVELS = 50
 TYPES = ("integer", "number", "factor", "date", "date d.m.Y", "date m.d.Y", "text")
+UNCOUNTED = -1  # of rows whose words stand for others
 _SENTINELS = (-9, -8, -99, -999, -9999)
 
 
@@ -189,6 +189,7 @@ class Column:
         whole = tally.kinds == {"int"} and self.wish != "number"
         if self.wish == "integer":
             self._refuse(tally.broken, "holds numbers with decimals")
+            self._refuse(tally.large, "holds numbers of more than 15 digits")
             whole = True
         make: Any = int if whole else float
         described = dataclasses.replace(
@@ -230,11 +231,19 @@ class Column:
             numbers.numbers = None
         else:
             numbers.count(np.array(verdict.values, dtype=kind), np.array(counts))
-        broken = [value != math.floor(value) for value in verdict.values]
-        numbers.broken = self._spots(
-            lambda word: (value := verdict.read(word)) != math.floor(value), _rows_of(broken, counts)
-        )
+        if verdict.type == "number":
+            numbers.broken = self._which(verdict, tally, lambda value: value % 1 != 0)
+            numbers.large = self._which(verdict, tally, lambda value: abs(value) > LARGEST_WHOLE)
         return numbers
+
+    def _which(self, verdict: cells.Verdict, tally: Tally, strange: Callable[[Any], bool]) -> Spots:
+        """The rows with numbers of a kind; they are looked for only where somebody wants whole ones."""
+        if self.wish != "integer":
+            return Spots()
+        hit = [strange(value) for value in verdict.values]
+        count = UNCOUNTED if tally.folded else _rows_of(hit, list(tally.words.values()))
+        spots = self._spots(lambda word: strange(verdict.read(word)), count)
+        return spots if spots.rows else Spots()
 
     def _spots(self, fits: Fits, count: int) -> Spots:
         return Spots(count, [row for row, _, _ in self.find(fits)] if count else [])
@@ -318,6 +327,8 @@ def _counted_words(number: int, what: str) -> str:
 
 def _rows(spots: Spots) -> str:
     """`3 rows (12, 40, 77)`, as a person counts."""
+    if spots.count == UNCOUNTED:
+        return f"row {spots.rows[0]} and perhaps in others"
     numbers = ", ".join(map(str, spots.rows[:FIRST]))
     more = ", …" if spots.count > FIRST else ""
     return f"{_counted_words(spots.count, 'row')} ({numbers}{more})"

@@ -25,7 +25,7 @@ from friendlyfl.tasks.readers import pieces
 from friendlyfl.tasks.readers.pieces import Piece
 from friendlyfl.tasks.readers.reading import Reading, opened
 from friendlyfl.tasks.sniff import sniff
-from friendlyfl.tasks.source import HELD, CsvTable
+from friendlyfl.tasks.source import CsvTable
 from friendlyfl.tasks.tally import TypedTally
 
 ROWS = 65_536
@@ -60,7 +60,7 @@ def survey(
     """What the table is, as of `read`, looked through some rows at a time."""
     place = Place.of(where)
     if place.kind == "csv":
-        return _csv_table(place, columns, missing, types, csv, progress, held=0).survey
+        return _csv_table(place, columns, missing, types, csv, progress).survey
     return _checked(where, columns, missing, types or {}, progress, whole=False)
 
 
@@ -77,7 +77,7 @@ def read(
     separator, decimal. `progress` is told the fraction done."""
     place = Place.of(where)
     if place.kind == "csv":
-        return _csv_table(place, columns, missing, types, csv, progress, held=None).whole()
+        return _csv_table(place, columns, missing, types, csv, progress, keep=True).whole()
     source = _checked(where, columns, missing, types or {}, progress, whole=True)
     assert isinstance(source, Source)
     return source
@@ -160,7 +160,7 @@ def _csv_table(
     types: Mapping[str, str] | None,
     csv: Mapping[str, str],
     progress: Progress | None = None,
-    held: int | None = HELD,
+    keep: bool = False,
 ) -> CsvTable:
     return CsvTable(
         place.file,
@@ -171,7 +171,7 @@ def _csv_table(
         separator=csv.get("separator"),
         decimal=csv.get("decimal"),
         progress=progress,
-        held=held,
+        keep=keep,
     )
 
 

@@ -36,15 +36,14 @@ from friendlyfl.tasks.tally import Tally
 
 __all__ = ["ColumnDescription", "CsvTable", "OddRow", "Source", "read_csv", "sniff"]
 
-HELD = (
-    32 << 20
-)  # bytes of a file whose rows are kept from the first look; of a larger one they are read again
+# Bytes of a file whose rows are kept from the first look; those of a larger one are read again.
+HELD = 32 << 20
 Codes = Collection[str] | Mapping[str, Collection[str]]
 
 
 def read_csv(path: str | Path, **asked: Any) -> Source:
     """The whole table of a CSV file, asked for as a `CsvTable`."""
-    return CsvTable(path, held=None, **asked).whole()
+    return CsvTable(path, keep=True, **asked).whole()
 
 
 class CsvTable:
@@ -52,8 +51,8 @@ class CsvTable:
 
     An empty cell is missing; other words and numbers are missing only where `missing` says so, exactly as they
     are written: for all columns, or by column. `types`, `encoding`, `separator` and `decimal` are a person's
-    corrections of what would be guessed. `progress` is told the fraction done. Files of up to `held` bytes, None for
-    any, are read once and kept.
+    corrections of what would be guessed. `progress` is told the fraction done. Small files are read once
+    and kept, and all files if `keep` says so.
     """
 
     def __init__(
@@ -67,7 +66,7 @@ class CsvTable:
         separator: str | None = None,
         decimal: str | None = None,
         progress: Progress | None = None,
-        held: int | None = HELD,
+        keep: bool = False,
     ) -> None:
         self.path = Path(path)
         self._stamp = _stamp(self.path)
@@ -83,9 +82,7 @@ class CsvTable:
             name for name in chosen if self._wishes.get(name, "").startswith(("text", "factor", "date"))
         }
         self._rows = Rows(self.path, look)
-        self._parts: list[tuple[int, dict[str, Part]]] | None = (
-            [] if held is None or look.size <= held else None
-        )
+        self._parts: list[tuple[int, dict[str, Part]]] | None = [] if keep or look.size <= HELD else None
         self._decided = self._decide(look, chosen, decimal, tell)
         tell(1.0)
         self.survey = Survey(
@@ -136,10 +133,10 @@ class CsvTable:
             else self._parts
         )
         for count, found in parts:
+            self._check_same()  # a word that was not there before has no reading
             columns = {name: self._decided[name].array(one) for name, one in found.items()}
             yield pd.DataFrame(columns, index=pd.RangeIndex(start, start + count))
             start += count
-        self._check_same()
 
     def whole(self) -> Source:
         """The table in one; what was kept of the file is given up."""

@@ -20,7 +20,8 @@ from friendlyfl.tasks.readers import pieces
 from friendlyfl.tasks.readers.pieces import Piece
 
 FEW = 50  # different values of a column that are kept with their counts
-MOST_WORDS = 500_000  # different ones of a column
+LARGEST_WHOLE = 2.0**53
+MOST_WORDS = 100_000  # different ones of a column
 _KINDS = {"integer": "int", "number": "point", "date": "date", "text": "words", "empty": "empty"}
 
 
@@ -39,7 +40,7 @@ class Spots:
 
 
 class Tally:
-    """One column's counts. `whole` asks for the rows whose numbers have decimals."""
+    """One column's counts. `whole` asks for the rows whose numbers are no whole ones."""
 
     def __init__(self, whole: bool = False) -> None:
         self.rows = 0
@@ -50,7 +51,8 @@ class Tally:
         self.words: dict[str, int] = {}
         self.folded = False  # then some of the words stand for others of the same form
         self.present = Spots()
-        self.broken = Spots()
+        self.broken = Spots()  # with decimals
+        self.large = Spots()  # beyond what a double tells from its neighbours
         self.low: Any = None
         self.high: Any = None
         self.lowest = self.below = 0  # rows that hold the lowest number; rows below 0
@@ -86,6 +88,7 @@ class Tally:
             self.count(values, np.ones(len(values), dtype=np.int64))
         if self._whole and part.kind != "int":
             self.broken.add(start, ~part.missing & (part.values != np.floor(part.values)))
+            self.large.add(start, ~part.missing & (np.abs(part.values) > LARGEST_WHOLE))
 
     def count(self, values: NDArray[Any], counts: NDArray[np.int64]) -> None:
         """Numbers, and how many rows hold each."""

@@ -46,8 +46,6 @@ def cut(request, monkeypatch):
     """Pieces of so many rows, and nothing kept from the first look."""
     monkeypatch.setattr(chunks, "CHUNK", request.param)
     monkeypatch.setattr(source, "HELD", 0)
-    monkeypatch.setattr(formats, "HELD", 0)
-    monkeypatch.setattr(formats._csv_table, "__defaults__", (None, 0))
     return request.param
 
 
@@ -117,13 +115,22 @@ def test_a_refusal_names_the_rows_of_the_file_and_not_of_the_piece(cut, tmp_path
 
 def test_a_file_that_changes_between_two_pieces_is_refused(cut, tmp_path):
     path = tmp_path / "t.csv"
-    path.write_text("a,b\n" + "1,2\n" * 50)
+    path.write_text("a,b\n" + "1,x\n" * 50)
     pieces = formats.batches(path)
     next(pieces)
-    path.write_text("a,b\n" + "1,3\n" * 51)
+    path.write_text("a,b\n" + "1,y\n" * 51)
     with pytest.raises(UsageError) as caught:
         list(pieces)
     assert caught.value.code == "dataset_changed"
+
+
+@pytest.mark.parametrize("large", ["1e300", "12345678901234567890.0", "-9e16"])
+def test_a_number_too_large_for_whole_numbers_is_refused_as_one(large, tmp_path):
+    path = tmp_path / "t.csv"
+    for others in ("1,2\n", "NA,2\n1,2\n"):
+        path.write_text(f"a,b\n{others}{large},1\n")
+        with pytest.raises(UsageError, match=f"more than 15 digits in 1 row .{others.count(chr(10)) + 1}."):
+            formats.read(path, types={"a": "integer"}, missing=["NA"])
 
 
 @pytest.mark.parametrize(
@@ -149,6 +156,20 @@ def test_of_very_many_words_the_same_is_said(words, tmp_path, monkeypatch):
     one, other = found.column("a"), known.column("a")
     for name in ("type", "n", "n_missing", "decimals", "date_format", "odd", "odd_count", "notes", "levels"):
         assert getattr(one, name) == getattr(other, name), name
+
+
+def test_of_very_many_words_one_with_decimals_is_no_whole_number(tmp_path, monkeypatch):
+    path = tmp_path / "t.csv"
+    words = [*(f"{row} 000,0" for row in range(1, 40)), "2,5", "7,0"]
+    path.write_text("a;b\n" + "".join(f"{word};z\n" for word in words))
+    for most, where in ((100, r"1 row \(40\)"), (9, "row 40 and perhaps in others")):
+        monkeypatch.setattr(chunks, "CHUNK", 6)
+        monkeypatch.setattr(tally, "MOST_WORDS", most)
+        with pytest.raises(UsageError, match=f"holds numbers with decimals in {where}."):
+            formats.read(path, types={"a": "integer"})
+    path.write_text("a;b\n" + "".join(f"{word};z\n" for word in words if word != "2,5"))
+    found = formats.read(path, types={"a": "integer"}).frame["a"].tolist()
+    assert found == [*(row * 1000 for row in range(1, 40)), 7]
 
 
 PEAK = """
