@@ -241,9 +241,6 @@ def _pearson(r: float, n: float) -> Row:
 
 
 def _spearman(r: float, n: float) -> Row:
-    """R's S, and its p: for a falling relation R takes the tail one step further out."""
-    most = (n**3 - n) / 6.0
-    s = most * (1.0 - r)
-    shown = 1.0 - (s - 1.0) / most if s > most else r
-    _t, p = _student(shown, n - 2)
-    return {"statistic": s, "df": None, "p": p}
+    """R's S, and the p of cor.test(exact = FALSE), which is Student's."""
+    _t, p = _student(r, n - 2)
+    return {"statistic": (n**3 - n) / 6.0 * (1.0 - r), "df": None, "p": p}
