@@ -211,7 +211,7 @@ class Iptw(Likelihood):
 
     def combine_means(self, state: State, total: Update) -> State | Done:
         if float(total["overflow"]) or not (np.asarray(total["weights"]) > 0).all():
-            return self._done(Fit(**state["fit"]), state, [], [], [TOO_LARGE])
+            return self.no_answer(TOO_LARGE)
         rows = float(state["moments"]["rows"])
         weights, squares = np.asarray(total["weights"])
         distances = np.asarray(total["distances"]) / rows
@@ -256,7 +256,7 @@ class Iptw(Likelihood):
     def combine_errors(self, state: State, total: Update) -> Done:
         fit = Fit(**state["fit"])
         if float(total["overflow"]):
-            return self._done(fit, state, [], [], [TOO_LARGE])
+            return self.no_answer(TOO_LARGE)
         weights = np.asarray(state["weights"])
         shift = np.asarray(total["shift"]) / weights[:, None] * state["spreads"]  # what rounding left of zero
         means = state["centres"] + state["units"] * (np.asarray(state["means"]) + shift)
@@ -372,28 +372,52 @@ class Iptw(Likelihood):
         ]
 
     def _calls(self) -> dict[str, str]:
-        """The same analysis of one table in R and in Python."""
-        spec, r = self.spec(self.treatment), wording.r_name
-        yes, python_yes = f"d${r(self.treatment)}", f"d[{self.treatment!r}]"
-        if spec.type == "factor":
-            yes = f"({yes} == {wording.quoted(spec.levels[1])})"
-            python_yes = f"({python_yes} == {spec.levels[1]!r})"
-        formula = wording.r_formula(self.treatment, self.predictors)
-        cut = f"; e <- pmin(pmax(e, {self.truncate:g}), {1 - self.truncate:g})" if self.truncate else ""
-        python_cut = f".clip({self.truncate:g}, {1 - self.truncate:g})" if self.truncate else ""
-        ate = self.estimand == "ATE"
+        """The same analysis of one table in R and in Python: of each outcome the difference and both errors."""
+        bound, ate = f"{self.truncate:g}, {1 - self.truncate:g}", self.estimand == "ATE"
+        return {"r": self._r(bound, ate), "python": self._python(bound, ate)}
+
+    def _r(self, bound: str, ate: bool) -> str:
+        formula = wording.r_formula(self.treatment, self.predictors).split("~")[1].strip()
+        cut = f"; e <- pmin(pmax(p, {bound.replace(', ', '), ')})" if self.truncate else "; e <- p"
         weights = "ifelse(t == 1, 1 / e, 1 / (1 - e))" if ate else "ifelse(t == 1, 1, e / (1 - e))"
-        python_weights = "np.where(t, 1 / e, 1 / (1 - e))" if ate else "np.where(t, 1, e / (1 - e))"
-        each = "; ".join(
-            f"f <- lm(d${r(name)} ~ t, weights = w); vcovHC(f, type = 'HC0')" for name in self.outcomes
+        slope = f"ifelse(e != p, 0, ifelse(t == 1, {'-(1 - e) / e' if ate else 0}, e / (1 - e)))"
+        each = "; ".join(f"effect({self._as_number(name)[0]})" for name in self.outcomes)
+        return (
+            f"t <- {self._as_number(self.treatment)[0]}; "
+            f"m <- glm(t ~ {formula}, binomial, d, epsilon = 1e-14, maxit = 100); "
+            f"p <- fitted(m){cut}; w <- {weights}; "
+            f"s <- {slope}; x <- model.matrix(m)[, !is.na(coef(m)), drop = FALSE]; "
+            "u <- x * (t - p); b <- solve(crossprod(x * sqrt(p * (1 - p)))); "
+            "effect <- function(y) { a <- weighted.mean(y, w * t); c <- weighted.mean(y, w * (1 - t)); "
+            "r <- ifelse(t == 1, (y - a) / sum(w * t), (c - y) / sum(w * (1 - t))); "
+            "c(mean_treated = a, mean_control = c, difference = a - c, se_hc0_weights_fixed = sqrt(sum((w * r)^2)), "
+            f"se_stacked = sqrt(sum((w * r + u %*% b %*% colSums(x * s * r))^2))) }}; {each}"
         )
+
+    def _python(self, bound: str, ate: bool) -> str:
         design = wording.python_formula(self.treatment, self.predictors).split("~")[1].strip()
-        return {
-            "r": f"library(sandwich); e <- fitted(glm({formula}, binomial, d)); t <- as.integer({yes} == 1){cut}; "
-            f"w <- {weights}; {each}  # the stacked error: WeightIt::weightit and WeightIt::lm_weightit",
-            "python": "import numpy as np, patsy, statsmodels.api as sm; "
-            f"t = {python_yes}.astype(int); x = patsy.dmatrix({design!r}, d); "
-            f"e = sm.GLM(t, x, sm.families.Binomial()).fit().fittedvalues{python_cut}; w = {python_weights}; "
-            "{y: sm.WLS(d[y], sm.add_constant(t), w).fit(cov_type='HC0').summary2().tables[1] "
-            f"for y in {list(self.outcomes)!r}}}",
-        }
+        cut = f".clip({bound})" if self.truncate else ""
+        weights = "np.where(t, 1 / e, 1 / (1 - e))" if ate else "np.where(t, 1, e / (1 - e))"
+        slope = f"np.where(e != p, 0, np.where(t, {'-(1 - e) / e' if ate else 0}, e / (1 - e)))"
+        outcomes = ", ".join(f"{name!r}: {self._as_number(name)[1]}" for name in self.outcomes)
+        return (
+            "import numpy as np, patsy, statsmodels.api as sm; "
+            f"t = np.asarray({self._as_number(self.treatment)[1]}); x = np.asarray(patsy.dmatrix({design!r}, d)); "
+            f"p = sm.GLM(t, x, sm.families.Binomial()).fit(tol=1e-14).fittedvalues; e = p{cut}; w = {weights}; "
+            f"s = {slope}; u = x * (t - p)[:, None]; b = np.linalg.pinv((x.T * (p * (1 - p))) @ x); "
+            "means = lambda y: (np.average(y, weights=w * t), np.average(y, weights=w * (1 - t))); "
+            "away = lambda y: np.where(t, (y - means(y)[0]) / sum(w * t), (means(y)[1] - y) / sum(w * (1 - t))); "
+            "errors = lambda r: (sum((w * r) ** 2) ** 0.5, sum((w * r + u @ b @ (x.T @ (s * r))) ** 2) ** 0.5); "
+            "{name: (*means(y), means(y)[0] - means(y)[1], *errors(away(y))) "
+            f"for name, y in {{{outcomes}}}.items()}}  # means, difference, se_hc0_weights_fixed, se_stacked"
+        )
+
+    def _as_number(self, name: str) -> tuple[str, str]:
+        """A column as a number, 1 for the second level of a factor, in R and in Python."""
+        spec, r, python = self.spec(name), f"d${wording.r_name(name)}", f"d[{name!r}]"
+        if spec.type != "factor":
+            return r, python
+        return (
+            f"as.integer({r} == {wording.quoted(spec.levels[1])})",
+            f"({python} == {spec.levels[1]!r}).astype(int)",
+        )

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy.special import expit
 
 from friendlyfl import datasets
+from friendlyfl.tasks.outcome import is_answer
 from friendlyfl.tasks.stats.iptw import Iptw
 from friendlyfl.testing import check_task, simulate
 from tests.tasks.stats.published import cut, spread
@@ -255,6 +256,15 @@ def test_no_positivity_is_a_sentence():
     assert result.tables["effects"] == [] and "no positivity" in result.notes[0]
     apart = weigh(spread(TABLE.assign(other=TABLE.trt + TABLE.age / 1000), 3), ["other"])
     assert apart.tables["effects"] == [] and "no positivity" in " ".join(apart.notes)
+
+
+def test_weights_too_large_to_be_added_are_no_answer():
+    """One untreated patient whose chance of treatment is 1 - 1e-18: exit code 4, and no number that looks like one."""
+    rng = np.random.default_rng(3)
+    other = np.append(rng.normal(size=2000), 50.0)
+    trt = np.append((rng.random(2000) < expit(other[:-1])).astype(int), 0)
+    result = weigh(spread(pd.DataFrame({"other": other, "trt": trt, "cost": other}), 3), ["other"], ["cost"])
+    assert "too large" in result.notes[0] and not is_answer(result)
 
 
 def test_weak_positivity_gets_notes():
