@@ -280,11 +280,13 @@ def in_r(step: Step, dictionary: Dictionary, hospitals: int) -> str:
     return "\n".join([*lines, "", *_statements_of_r(call)])
 
 
+PIECES_OF_R = r"""(?:"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|`[^`]*`|;(?! )|[^;"'`])+"""
+
+
 def _statements_of_r(call: str) -> list[str]:
-    """The statements of a line of R, one a line; only where none of its texts holds a semicolon."""
-    if re.search(r"""(["'])[^"']*;[^"']*\1""", call):
-        return [call]
-    return [part.strip() for part in call.split("; ")]
+    """The statements of a line of R, one a line; a semicolon within a text parts nothing."""
+    parts = [part.strip() for part in re.findall(PIECES_OF_R, call)]
+    return parts if "; ".join(parts) == call else [call]
 
 
 def in_python(step: Step, dictionary: Dictionary, hospitals: int) -> str:
@@ -330,10 +332,14 @@ def _statements_of_python(call: str) -> list[str]:
 
 
 def _factors(step: Step, dictionary: Dictionary) -> list[tuple[str, tuple[str, ...]]]:
-    """The factors among the columns that the step names."""
+    """The factors among the columns that the step names; a fixed model names a column with its level."""
     said = " ".join(typed(value) for value in step.parameters.values())
     words = set(re.split(r"[,:*\s]+", said))
-    return [(name, spec.levels) for name, spec in dictionary.items() if spec.levels and name in words]
+    return [
+        (name, spec.levels)
+        for name, spec in dictionary.items()
+        if spec.levels and (name in words or any(f"{name}{level}" in said for level in spec.levels))
+    ]
 
 
 def _quoted(text: str) -> str:

@@ -215,12 +215,26 @@ class Anova(ComparesGroups):
             r = f"{fit}; summary(fit); TukeyHSD(fit); oneway.test({outcome} ~ {r_groups[0]}, data = d)"
         else:
             r = f"{fit}; summary(fit); car::Anova(fit, type = 2)"
-        names = " * ".join(f'C(Q("{name}"))' for name in self.groups)
-        formula = f'Q("{self.outcome}") ~ {names}'
+        names = [f'C(Q("{name}"))' for name in self.groups]
+        models, steps = ["1", names[0]], {self.groups[0]: (0, 1)}
+        if len(names) == 2:
+            models += [names[1], " + ".join(names), " * ".join(names)]
+            steps |= {
+                self.groups[1]: (1, 3),
+                ":".join(self.groups): (3, 4),
+                f"{self.groups[0]}, type II": (2, 3),
+            }
+        formulas = [f'Q("{self.outcome}") ~ {model}' for model in models]
+        # Of nested models: statsmodels' own tables are wrong where a cell is empty.
         return {
             "r": r,
-            "python": "import statsmodels.api as sm; import statsmodels.formula.api as smf; "
-            f"sm.stats.anova_lm(smf.ols({formula!r}, d).fit(), typ=2)",
+            "python": "import scipy.stats, statsmodels.formula.api as smf; "
+            f"fits = [smf.ols(formula, d).fit() for formula in {formulas!r}]; full = fits[-1]; "
+            "row = lambda a, b: (a.ssr - b.ssr, a.df_resid - b.df_resid); "
+            f"rows = {{term: row(fits[i], fits[j]) for term, (i, j) in {steps!r}.items()}}; "
+            "rows = {term: (ss, df, ss / df / full.scale) for term, (ss, df) in rows.items() if df > 0}; "
+            "{term: (*row, scipy.stats.f.sf(row[2], row[1], full.df_resid)) for term, row in rows.items()}; "
+            "full.ssr, full.df_resid",
         }
 
 

@@ -329,14 +329,18 @@ class Calibration(Task):
             r, python = f"p <- d${name}; lp <- qlogis(p)", f"p = d[{self.predicted!r}]; lp = logit(p)"
         return {
             "r": f"y <- {yes}; {r}; summary(glm(y ~ 1, binomial, offset = lp)); summary(glm(y ~ lp, binomial)); "
-            "c(brier = mean((p - y)^2), oe = sum(y) / sum(p), log_loss = -mean(y * log(p) + (1 - y) * log(1 - p))); "
+            "c(brier = mean((p - y)^2), oe = sum(y) / sum(p), log_loss = -mean(dbinom(y, 1, p, log = TRUE))); "
+            "better <- 2 * c(logLik(glm(y ~ lp, binomial)) - sum(dbinom(y, 1, p, log = TRUE))); "
+            "c(statistic = better, p = pchisq(better, 2, lower.tail = FALSE)); "
             f"g <- cut(p, 0:{self.bins} / {self.bins}, include.lowest = TRUE); "
             "cbind(n = table(g), events = tapply(y, g, sum), sum_p = tapply(p, g, sum))",
-            "python": "import statsmodels.api as sm; from scipy.special import expit, logit; "
+            "python": "import numpy as np, pandas, statsmodels.api as sm; from scipy.special import expit, logit; "
             f"y = {happened}; {python}; "
-            "sm.GLM(y, lp * 0 + 1, sm.families.Binomial(), offset=lp).fit().params; "
-            "sm.GLM(y, sm.add_constant(lp), sm.families.Binomial()).fit().params; "
-            "((p - y) ** 2).mean(), y.sum() / p.sum()",
+            "sm.GLM(y, lp * 0 + 1, sm.families.Binomial(), offset=lp).fit().summary2().tables[1]; "
+            "fit = sm.GLM(y, sm.add_constant(lp), sm.families.Binomial()).fit(); fit.summary2().tables[1]; "
+            "log_loss = -np.log(np.where(y, p, 1 - p)).mean(); ((p - y) ** 2).mean(), y.sum() / p.sum(), log_loss; "
+            "2 * (fit.llf + len(y) * log_loss); "
+            f"pandas.DataFrame({{'n': 1, 'events': y, 'sum_p': p}}).groupby(np.ceil(p * {self.bins})).sum()",
         }
 
     def _grade(self, name: str, written: str, as_number: str) -> str:

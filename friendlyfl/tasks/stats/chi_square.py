@@ -99,10 +99,11 @@ class ChiSquare(Task):
                 ]
                 notes.append(f"Nobody is in {wording.listed(absent)} of “{column}”: left out of the tests.")
         table = cells.sum(axis=0)
+        tests = self._tests(cells, table, notes)
         return Done(
             conventions=self._conventions(table),
             statistics={"cramers_v": contingency.cramers_v(table)},
-            tests=self._tests(cells, table, notes),
+            tests=tests,
             tables={
                 "cells": self._cells(
                     table,
@@ -112,7 +113,7 @@ class ChiSquare(Task):
             },
             figures=self._figures(),
             notes=notes,
-            reproduce=self._calls(table),
+            reproduce=self._calls(table, tests["fisher"]["p"] is not None),
         )
 
     def _tests(self, cells: Floats, table: Floats, notes: list[str]) -> dict[str, Row]:
@@ -230,17 +231,37 @@ class ChiSquare(Task):
         text = f"Numbers of patients in each level of “{self.column}”, for each level of “{self.row}”."
         return [Figure("Bars", f"{self.column} by {self.row}", text, table="cells")]
 
-    def _calls(self, table: Floats) -> dict[str, str]:
-        """The same tests of one table in R and in Python."""
+    def _calls(self, table: Floats, exact: bool) -> dict[str, str]:
+        """The same tests of one table in R and in Python; Fisher's only where it has an answer here."""
+        if min(table.shape) < 2:
+            return {}
         row, column = (f"d${wording.r_name(name)}" for name in (self.row, self.column))
         correct = f", correct = {'TRUE' if self.yates else 'FALSE'}"
-        r = [f"chisq.test({row}, {column}{correct})", f"fisher.test({row}, {column})"]
-        counts = f"pandas.crosstab(d[{self.row!r}], d[{self.column!r}])"
-        python = [f"scipy.stats.chi2_contingency({counts}, correction={self.yates})"]
-        if table.shape == (2, 2):
-            python.append(
-                f"scipy.stats.fisher_exact({counts})  # prints the sample odds ratio, not the conditional one"
-            )
+        two = table.shape == (2, 2)
+        r = [f"chisq.test({row}, {column}{correct})"]
+        python = [
+            f"counts = pandas.crosstab(d[{self.row!r}], d[{self.column!r}])",
+            f"scipy.stats.chi2_contingency(counts, correction={self.yates})",
+        ]
+        if exact:
+            r.append(f"fisher.test({row}, {column}{'' if two else ', workspace = 2e7'})")
+        if two:
+            python += [
+                "scipy.stats.fisher_exact(counts).pvalue",
+                "odds = scipy.stats.contingency.odds_ratio(counts)",
+                "odds.statistic, odds.confidence_interval()",
+            ]
         if self.strata:
-            r.append(f"mantelhaen.test({row}, {column}, d${wording.r_name(self.strata)}{correct})")
+            several = f"ave(seq_len(nrow(d)), d${wording.r_name(self.strata)}, FUN = length) > 1"
+            strata = f"d${wording.r_name(self.strata)}"
+            r += [f"d <- droplevels(d[{several}, ])", f"mantelhaen.test({row}, {column}, {strata}{correct})"]
+        if self.strata and two:
+            python += [
+                "from statsmodels.stats.contingency_tables import StratifiedTable",
+                f"parts = [g for _, g in d.groupby({self.strata!r}, observed=True) if len(g) > 1]",
+                f"both = [pandas.crosstab(g[{self.row!r}], g[{self.column!r}]) for g in parts]",
+                "s = StratifiedTable([t.reindex_like(counts).fillna(0.0) for t in both])",
+                f"print(s.test_null_odds(correction={self.yates}))",
+                "s.oddsratio_pooled, s.oddsratio_pooled_confint()",
+            ]
         return {"r": "; ".join(r), "python": "import pandas, scipy.stats; " + "; ".join(python)}

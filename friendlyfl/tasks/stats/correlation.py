@@ -210,12 +210,21 @@ class Correlation(Task):
     def _calls(self) -> dict[str, str]:
         """The same correlations of one table in R and in Python."""
         names = ", ".join(wording.quoted(name) for name in self.variables)
-        x, y = (f"d${wording.r_name(name)}" for name in self.variables[:2])
         exact = ", exact = FALSE" if self.ranked else ""
+        test = "spearmanr" if self.ranked else "pearsonr"
+        limits = "" if self.ranked else ".confidence_interval()"
+        pairs = "for a, b in itertools.combinations(d, 2)"
+        columns = f"d[{list(self.variables)!r}]"
+        levels = [name for name in self.variables if self.spec(name).type == "factor"]
+        as_codes = f".apply(lambda x: x.cat.codes if x.name in {levels!r} else x)" if levels else ""
+        python = f"import itertools, scipy.stats; d = {columns}{as_codes}; d.corr(method={self.method!r}); "
+        python += f"{{(a, b): scipy.stats.{test}(d[a], d[b]) {pairs}}}"
+        if limits:
+            python += f"; {{(a, b): scipy.stats.{test}(d[a], d[b]){limits} {pairs}}}"
         return {
             "r": f'd <- na.omit(as.data.frame(data.matrix(d[c({names})]))); cor(d, method = "{self.method}"); '
-            f'cor.test({x}, {y}, method = "{self.method}"{exact})  # and so on for each pair',
-            "python": f"d[{list(self.variables)!r}].corr(method={self.method!r})",
+            f'combn(d, 2, function(x) cor.test(x[[1]], x[[2]], method = "{self.method}"{exact}), simplify = FALSE)',
+            "python": python,
         }
 
 

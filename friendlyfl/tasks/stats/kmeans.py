@@ -197,8 +197,9 @@ class KMeans(Measurements):
         names = ", ".join(wording.quoted(name) for name in self.variables)
         values = ", ".join(repr(value) for row in start for value in row)
         return {
-            "r": f"kmeans(na.omit(d[c({names})]), centers = matrix(c({values}), ncol = {len(self.variables)}, "
-            f"byrow = TRUE), iter.max = {self.max_rounds}, algorithm = {wording.quoted('Lloyd')})",
+            "r": f"fit <- kmeans(d[c({names})], centers = matrix(c({values}), ncol = {len(self.variables)}, "
+            f"byrow = TRUE), iter.max = {self.max_rounds}, algorithm = {wording.quoted('Lloyd')}); fit; "
+            "fit[c('tot.withinss', 'betweenss', 'totss')]",
             "python": "from sklearn.cluster import KMeans; "
             f"fit = KMeans({len(start)}, init=np.array({start!r}), n_init=1, tol=0, max_iter={self.max_rounds})"
             f".fit(d[{list(self.variables)!r}]); fit.cluster_centers_; fit.inertia_",

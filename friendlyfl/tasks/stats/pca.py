@@ -119,14 +119,15 @@ class Pca(Measurements):
     def _calls(self) -> dict[str, str]:
         """The same analysis of one table in R and in Python."""
         names = ", ".join(wording.quoted(name) for name in self.variables)
-        columns = f"na.omit(d[c({names})])"
         table = f"d[{list(self.variables)!r}]"
-        scaled = f"StandardScaler().fit_transform({table})" if self.scale else table
-        imported = "from sklearn.preprocessing import StandardScaler; " if self.scale else ""
+        scaled = f"({table} - {table}.mean()) / {table}.std()" if self.scale else table
         return {
-            "r": f"prcomp({columns}, scale. = {'TRUE' if self.scale else 'FALSE'})",
-            "python": f"from sklearn.decomposition import PCA; {imported}fit = PCA().fit({scaled}); "
-            "fit.explained_variance_; fit.components_.T",
+            "r": f"fit <- prcomp(d[c({names})], scale. = {'TRUE' if self.scale else 'FALSE'}); "
+            "largest <- apply(fit$rotation, 2, function(x) sign(x[which.max(abs(x))])); "
+            'fit$sdev^2; sweep(fit$rotation, 2, largest, "*")',
+            "python": "import numpy as np; from sklearn.decomposition import PCA; "
+            f"fit = PCA().fit({scaled}); c = fit.components_.T; "
+            "fit.explained_variance_; c * np.sign(c[np.abs(c).argmax(axis=0), range(c.shape[1])])",
         }
 
 

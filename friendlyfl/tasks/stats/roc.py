@@ -291,15 +291,29 @@ class Roc(Task):
             for score, _ in scores
         ]
         r = "; ".join(f"r{place} <- {curve}" for place, curve in enumerate(curves, start=1))
-        r += "; " + "; ".join(f"pROC::ci.auc(r{place})" for place in range(1, len(curves) + 1))
+        r += "; " + "; ".join(
+            f"pROC::ci.auc(r{place}); sqrt(pROC::var(r{place}))" for place in range(1, len(curves) + 1)
+        )
         r += "".join(
             f'; pROC::roc.test(r{one}, r{two}, paired = TRUE, method = "delong")'
             for one, two in combinations(range(1, len(curves) + 1), 2)
         )
         happened = f"d[{self.outcome!r}]" + (f" == {spec.levels[1]!r}" if factor else "")
         minus = "" if self.sign > 0 else "-"
-        python = "; ".join(f"roc_auc_score({happened}, {minus}{score})" for _, score in scores)
-        return {"r": r, "python": f"from sklearn.metrics import roc_auc_score; {python}"}
+        held = ", ".join(f"{minus}{score}" for _, score in scores)
+        python = (
+            f"import numpy as np; y = np.asarray({happened}).astype(bool); x = np.array([{held}], dtype=float); "
+            "wins = [(s[y][:, None] > s[~y]) + (s[y][:, None] == s[~y]) / 2 for s in x]; "
+            "over = [np.cov([w.mean(axis=axis) for w in wins]).reshape(len(x), -1) for axis in (1, 0)]; "
+            "cov = over[0] / y.sum() + over[1] / (~y).sum(); auc = np.array([w.mean() for w in wins]); "
+            "auc; np.sqrt(np.diag(cov))"
+        )
+        if len(scores) > 1:
+            python += (
+                "; {(i, j): (auc[i] - auc[j]) / (cov[i, i] + cov[j, j] - 2 * cov[i, j]) ** 0.5 "
+                "for i in range(len(x)) for j in range(i + 1, len(x))}  # z of each two"
+            )
+        return {"r": r, "python": python}
 
     def _score(self, marker: str) -> tuple[str, str]:
         """A score in R and in Python; the levels of an ordered factor in their order."""

@@ -99,8 +99,9 @@ class TTest(ComparesGroups):
         equal = "TRUE" if self.equal_variance else "FALSE"
         return {
             "r": f"t.test({formula}, data = d, var.equal = {equal})",
-            "python": f"scipy.stats.ttest_ind(*(g for _, g in d.groupby({self.group!r})[{self.outcome!r}]), "
-            f"equal_var={self.equal_variance!r})",
+            "python": f"groups = [g for _, g in d.groupby({self.group!r}, observed=True)[{self.outcome!r}]]; "
+            f"test = scipy.stats.ttest_ind(*groups, equal_var={self.equal_variance!r}); "
+            "[g.mean() for g in groups], test, test.confidence_interval()",
         }
 
 

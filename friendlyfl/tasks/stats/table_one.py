@@ -19,7 +19,7 @@ from friendlyfl.tasks import Column, Columns, Count, Done, Sum, Table, Task
 from friendlyfl.tasks.base import Kind, State, Update
 from friendlyfl.tasks.dictionary import EPOCH, GRID_POINTS, ColumnSpec
 from friendlyfl.tasks.report import Figure
-from friendlyfl.tasks.stats import table_counts, wording
+from friendlyfl.tasks.stats import table_counts, table_one_calls, wording
 from friendlyfl.tasks.stats.inference import Row
 from friendlyfl.tasks.stats.moments import Moments, smd, smd_levels, unit_near
 from friendlyfl.tasks.stats.quantiles import Hunt, ranks_of, type_7
@@ -82,6 +82,10 @@ class TableOne(Task):
     @cached_property
     def numbers(self) -> list[str]:
         return [name for name in self.variables if self.spec(name).type != "factor"]
+
+    @property
+    def dates(self) -> list[str]:
+        return [name for name in self.numbers if self.spec(name).type == "date"]
 
     @cached_property
     def factors(self) -> list[str]:
@@ -399,13 +403,7 @@ class TableOne(Task):
 
     def _calls(self) -> dict[str, str]:
         """The same table of one file in R and in Python."""
-        names = ", ".join(wording.quoted(name) for name in self.variables)
-        strata = f", strata = {wording.quoted(self.group)}" if self.group else ""
-        by = f".groupby({self.group!r})" if self.group else ""
-        return {
-            "r": f"print(tableone::CreateTableOne(c({names}){strata}, data = d), smd = TRUE)",
-            "python": f"d{by}[{list(self.variables)!r}].describe(include='all')",
-        }
+        return table_one_calls.calls(self.numbers, self.dates, self.factors, self.group)
 
 
 def _shown(count: float) -> int | None:
