@@ -20,7 +20,9 @@ from friendlyfl.tasks.dictionary import SITE
 from friendlyfl.tasks.disclosure import DROPPED, DROPPED_HIDDEN, USED
 from friendlyfl.tasks.report import Counts, Privacy, Reproduce, Result
 
-DROPPED_NOTE = "How many rows lack a value is not shown: at one hospital or more it is a number from 1 to 4."
+DROPPED_NOTE = (
+    "How many rows lack a value is not shown: at one hospital or more it is a number too small to show."
+)
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ def finished(
     suppressed = list(pieces.pop("suppressed", ()))
     if hidden:
         cells = "1 number of people" if hidden == 1 else f"{hidden} numbers of people"
-        suppressed.append(f"{cells}: from 1 to 4 at a hospital, or giving such a number away")
+        suppressed.append(f"{cells}: too small to show at a hospital, or giving such a number away")
     if dropped_hidden:
         suppressed.append("the number of rows left out")
         notes.append(DROPPED_NOTE)

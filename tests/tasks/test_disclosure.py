@@ -195,7 +195,10 @@ def test_a_few_dropped_rows_do_not_show(gone: int) -> None:
     assert outcome.result.n.dropped is None and outcome.result.n.used == 120
     assert outcome.result.n.per_site is not None
     assert [row["dropped"] for row in outcome.result.n.per_site] == [0, None]
-    assert any("from 1 to 4" in note for note in outcome.result.notes) and outcome.result.privacy.suppressed
+    assert (
+        any("too small to show" in note for note in outcome.result.notes)
+        and outcome.result.privacy.suppressed
+    )
 
 
 def test_rules_off_show_all() -> None:

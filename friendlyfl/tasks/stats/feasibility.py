@@ -31,7 +31,9 @@ NOT_ALONE = (
     "How many meet each condition alone is not counted under the hospitals' rules: two such numbers could differ by "
     "one person. Put a condition first to see it alone."
 )
-SMALL_CELLS = "Steps at which 1 to 4 patients leave or stay at a hospital, or that would tell, are not shown."
+SMALL_CELLS = (
+    "Steps at which only a few patients leave or stay at a hospital, or that would tell, are not shown."
+)
 
 
 class Feasibility(Task):

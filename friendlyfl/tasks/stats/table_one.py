@@ -43,7 +43,7 @@ ALL = "all"
 
 NO_QUANTILES = "Medians and other quantiles need a secure sum and are not shown; means, SDs and counts are."
 SMALL_CELLS = (
-    "Numbers of 1 to 4 patients at a hospital, counts of missing values among them, are not shown, and neither is what "
+    "Small numbers of patients at a hospital, counts of missing values among them, are not shown, and neither is what "
     "would give them away: where n is not shown, no mean is."
 )
 
