@@ -39,7 +39,13 @@ WORDS = {
         "delong": "DeLong",
     }
 }
-PROGRAMS = {"friendlyfl": "FriendlyFL", "python": "Python", "numpy": "NumPy", "scipy": "SciPy"}
+PROGRAMS = {
+    "friendlyfl": "FriendlyFL",
+    "python": "Python",
+    "numpy": "NumPy",
+    "scipy": "SciPy",
+    "torch": "PyTorch",
+}
 
 
 def task_of(result: Result) -> type[Task] | None:

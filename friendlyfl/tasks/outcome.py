@@ -5,6 +5,7 @@ Numbers are the task's; here they are put in their places and nothing is compute
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import platform
@@ -23,6 +24,9 @@ from friendlyfl.tasks.report import Counts, Privacy, Reproduce, Result
 DROPPED_NOTE = (
     "How many rows lack a value is not shown: at one hospital or more it is a number too small to show."
 )
+DISTRIBUTIONS = {
+    "sklearn": "scikit-learn"
+}  # where a package is installed under another name than it is imported
 
 
 @dataclass(frozen=True)
@@ -134,7 +138,7 @@ def _reproduce(task: Task, exchange: Exchange, given: Mapping[str, str]) -> Repr
     return Reproduce(
         plan=task.seed or None,
         dictionary=hashlib.sha256(json.dumps(task.dictionary.to_json(), sort_keys=True).encode()).hexdigest(),
-        software=software(),
+        software=software(task.needs),
         seed=task.root_seed,
         r=r,
         python=in_python or f"friendlyfl.testing.simulate({exchange.name!r}, {python})",
@@ -145,13 +149,11 @@ def _literal(value: Any) -> str:
     return repr(list(value) if isinstance(value, tuple) else value)
 
 
-def software() -> dict[str, str]:
-    """Versions of what computed, for the methods section."""
+def software(needs: Sequence[str] = ()) -> dict[str, str]:
+    """Versions of what computed, for the methods section; `needs` are packages as they are imported."""
     found = {"friendlyfl": __version__, "python": platform.python_version()}
-    for package in ("numpy", "scipy", "pandas"):
-        if package in sys.modules:
-            try:
-                found[package] = version(package)
-            except PackageNotFoundError:
-                continue
+    used = [package for package in ("numpy", "scipy", "pandas") if package in sys.modules]
+    for package in [*used, *(DISTRIBUTIONS.get(name, name) for name in needs)]:
+        with contextlib.suppress(PackageNotFoundError):
+            found[package] = version(package)
     return found

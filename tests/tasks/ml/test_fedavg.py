@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib.metadata import version
 
 import numpy as np
 import pandas as pd
@@ -381,3 +382,8 @@ def test_with_nobody_held_back_there_is_one_loss_and_no_best_round(monkeypatch):
 def test_a_training_that_diverged_tells_no_loss(monkeypatch):
     told, result = qualities(monkeypatch, learning_rate=1000.0, outcome="sbp")
     assert "diverged" in result.notes[0] and told[-1] is None
+
+
+def test_the_library_that_learned_is_named_with_its_version():
+    result = learn()
+    assert result.reproduce.software["scikit-learn"] == version("scikit-learn")
