@@ -104,6 +104,10 @@ class Comparison:
             else f"`{self.spec.name}`"
         )
         shown = [self._r_value(text) for text in self.texts]
+        if self.spec.type == "factor" and self.sign not in ("=", "!=", IN):
+            # R has no order of a plain factor, and that of a text is the alphabet's.
+            levels = ", ".join(self._r_value(level) for level in self.spec.levels)
+            return f"match({name}, c({levels})) {self.sign} {self.values[0] + 1:g}"
         if self.sign == IN:
             return f"({' | '.join(f'{name} == {value}' for value in shown)})"  # %in% would take NA for a no
         return f"{name} {'==' if self.sign == '=' else self.sign} {shown[0]}"

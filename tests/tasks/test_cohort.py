@@ -155,7 +155,10 @@ def test_words_and_r():
         "Age at admission is at least 18 years and (sex is female or not (stage is II or higher)) "
         "and seen is before 2020-01-01"
     )
-    assert cohort.r == 'age >= 18 & (sex == "female" | !(stage >= "II")) & seen < as.Date("2020-01-01")'
+    assert (
+        cohort.r
+        == 'age >= 18 & (sex == "female" | !(match(stage, c("I", "II", "III")) >= 2)) & seen < as.Date("2020-01-01")'
+    )
     assert cohort.columns == ("age", "sex", "stage", "seen")
     cohort = Cohort.read("\"care unit\" in ('it''s', \"in\") and ph.ecog != 2", DICTIONARY)
     assert cohort.words == "care unit is it's or in and ph.ecog is not 2"
