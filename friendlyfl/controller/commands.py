@@ -10,7 +10,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from friendlyfl.controller import approvals, awaited, contents, here, members, plans, rows
+from friendlyfl.controller import approvals, awaited, contents, described, here, members, plans, rows
 from friendlyfl.controller.ledger import Leaving
 from friendlyfl.controller.models import Approval, Job, LogLine, Plan, Result, Run
 from friendlyfl.controller.post import send, send_values
@@ -195,6 +195,8 @@ def _send_update(run: Run, command: core_seat.SendUpdate) -> None:
     facts = rows.get(Job, run=run, kind="local", step=command.step, round=command.round).outcome
     loosened = facts.get("exceptions", {})
     _tell_exceptions(run, command.step, command.round, loosened)
+    if "described" in facts:
+        described.keep(run, command.step, facts["described"])
     leaving = Leaving(
         facts["what"],
         numbers=facts["numbers"],

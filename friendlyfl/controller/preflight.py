@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Callable
 from typing import Any
 
+from friendlyfl.controller import described as described_rows
 from friendlyfl.controller import exceptions, here, plans
 from friendlyfl.controller.models import Project
 from friendlyfl.controller.runner.parent import Runner
@@ -28,6 +29,7 @@ def opening(project: Project, plan: plans.Content, *, with_data: bool) -> dict[s
         "policy": exceptions.in_force(project).rules,
         "limits": here.policy().limits,
         "dataset": described(project) if with_data else None,
+        "described": described_rows.opening(project, plan.sha256) if with_data else None,
     }
 
 

@@ -7,8 +7,10 @@ guessed anew in a round. Reading is `formats`' business, the hospital's own name
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterator
+import json
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +21,8 @@ from friendlyfl.tasks.corrections import Corrections
 from friendlyfl.tasks.description import Fit
 from friendlyfl.tasks.dictionary import Dictionary
 from friendlyfl.tasks.mapping import COMPARISONS, ColumnMap, Mapping, identity_mapping, values_of
+from friendlyfl.tasks.places import DATABASES, Place
+from friendlyfl.tasks.row_marks import MarkFiles
 from friendlyfl.tasks.values import counting_from, missing_column
 
 if TYPE_CHECKING:
@@ -38,23 +42,42 @@ class Intake:
     dictionary: Dictionary
     corrections: Corrections = field(default_factory=Corrections)
 
-    def columns(self, names: Collection[str], folder: Path) -> ColumnFiles:
-        """Those of the named columns that the hospital has, as files in a folder, which is made.
+    def columns(
+        self, names: Collection[str], folder: Path, row_marks: MarkFiles | None = None
+    ) -> ColumnFiles:
+        """Those of the named columns that the hospital has, as files in a folder, which is made; `row_marks` takes the
+        marks of the hospital's own columns that are read for them.
 
         Raises DataError with rows and values, for the hospital's own people.
         """
-        wanted, own = self._wanted()
+        wanted, own = self._wanted
         chosen = tuple(name for name in self.dictionary if name in names and name in wanted.columns)
         read = self._read(wanted, own, chosen)
         folder.mkdir(mode=0o700, parents=True)
-        made = ColumnFiles.write(folder, self._parts(read, chosen), self.dictionary, chosen)
+        made = ColumnFiles.write(folder, self._parts(read, chosen, row_marks), self.dictionary, chosen)
         _same_as_before(folder, len(made))
         return made
+
+    def sources(self, names: Iterable[str]) -> tuple[str, ...]:
+        """The hospital's own columns from which those of the dictionary are made."""
+        wanted, _ = self._wanted
+        chosen = (wanted.columns[name] for name in names if name in wanted.columns)
+        return tuple(dict.fromkeys(source for entry in chosen for source in entry.sources))
+
+    def table(self, folder: Path) -> str:
+        """The same as long as the same rows are read in the same order; `columns` has filled the folder."""
+        place = Place.of(self.where)
+        if place.kind in DATABASES:
+            return f"columns:{_mark_of(folder).read_text('ascii')}"
+        with place.file.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        said = [digest, place.part, self.corrections.to_json()]
+        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
     def fit(self, progress: Callable[[float], None]) -> dict[str, Any]:
         """How each column of the dictionary that is mapped here fits, and how many rows there are: with sentences for
         the hospital's own people."""
-        wanted, own = self._wanted()
+        wanted, own = self._wanted
         there = tuple(
             name
             for name in self.dictionary
@@ -76,6 +99,7 @@ class Intake:
                 }
         return {"columns": fit.found, "rows": rows}
 
+    @cached_property
     def _wanted(self) -> tuple[Mapping, tuple[str, ...]]:
         import pandas as pd
 
@@ -105,13 +129,15 @@ class Intake:
         return self.mapping or identity_mapping(self.dictionary, frame)
 
     def _parts(
-        self, read: Iterator[pd.DataFrame], names: tuple[str, ...]
+        self, read: Iterator[pd.DataFrame], names: tuple[str, ...], row_marks: MarkFiles | None
     ) -> Iterator[tuple[int, dict[str, Array]]]:
         start: Any = 0
         for frame in read:
             mapping = self._mapping_of(frame)
             with counting_from(start):
                 values = {name: values_of(mapping, frame, self.dictionary.spec(name)) for name in names}
+            if row_marks is not None:
+                row_marks.add(frame)
             yield len(frame), values
             start += len(frame)
 
@@ -122,10 +148,14 @@ def _same_as_before(folder: Path, rows: int) -> None:
     for path in sorted(folder.iterdir()):
         with path.open("rb") as file:
             found.update(hashlib.file_digest(file, "sha256").digest())
-    mark = folder.with_name(f"{folder.name}.sha256")  # beside the folder, which is made anew
+    mark = _mark_of(folder)
     if mark.exists() and mark.read_text("ascii") != found.hexdigest():
         raise UsageError("dataset_changed", "The dataset changed since the run began.")
     mark.write_text(found.hexdigest(), "ascii")
+
+
+def _mark_of(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.sha256")  # beside the folder, which is made anew
 
 
 def _read_as(entry: ColumnMap, kind: str) -> str:

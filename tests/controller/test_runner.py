@@ -57,6 +57,7 @@ def opening(
         "policy": {},
         "limits": {},
         "dataset": {"path": str(data), "missing": [], "mapping": None} if data else None,
+        "described": {"key": "00" * 32, "plan": "p", "releases": [], "last": 0},
         **changes,
     }
 
@@ -77,6 +78,7 @@ def start(tmp_path):
 
 def local(runner: Runner, state: Passed, round_: int = 1, **limits: Any) -> dict[str, Any]:
     request = {"do": "local", "step": 1, "round": round_, "state": state, "policy": runner.opened["policy"]}
+    request |= {"since": [], "first": False}
     return runner.ask(request, **{**NEVER, **limits})
 
 
@@ -104,8 +106,7 @@ def test_a_step_from_open_to_result(start, data, tmp_path):
     assert lead.open(**NEVER)["problems"] == []
     state = begin(lead)
     for round_ in range(1, 10):
-        asked = {"do": "local", "step": 1, "round": round_, "state": state, "policy": {}}
-        answer = seat.ask(asked, **NEVER)
+        answer = local(seat, state, round_)
         update = answer["content"]
         assert answer["rows"] == 60 and answer["numbers"] == Update.from_bytes(arrived(update)).numbers
         answer = combined(lead, state, update, round_)

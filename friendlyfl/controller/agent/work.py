@@ -12,7 +12,17 @@ from typing import Any
 from django.db import connection, transaction
 from django.utils import timezone
 
-from friendlyfl.controller import commands, contents, exceptions, here, members, preflight, rows, runs
+from friendlyfl.controller import (
+    commands,
+    contents,
+    described,
+    exceptions,
+    here,
+    members,
+    preflight,
+    rows,
+    runs,
+)
 from friendlyfl.controller.agent.bell import Bell
 from friendlyfl.controller.awaited import JOBS
 from friendlyfl.controller.ledger import Leaving
@@ -167,7 +177,19 @@ def _local(job: Job, runner: Runner, bell: Bell) -> None:
     state = contents.for_runner(job.inputs["state"])
     faultpoint("work.before_local")
     loosened = exceptions.in_force(job.run.project)
-    answer = _ask(job, runner, bell, round=job.round, state=state, policy=loosened.rules)
+    known = described.last()
+    since = described.since(job.run.project, runner.opened["described"]["last"])
+    first = not described.is_kept(job.run, job.step)
+    answer = _ask(
+        job,
+        runner,
+        bell,
+        round=job.round,
+        state=state,
+        policy=loosened.rules,
+        since=since,
+        first=first,
+    )
     faultpoint("work.computed")
     if "trouble" in answer:
         _fail(job, answer, core_seat.Refused(job.step, job.round, answer["trouble"], time.time()))
@@ -175,6 +197,10 @@ def _local(job: Job, runner: Runner, bell: Bell) -> None:
     facts = {name: answer[name] for name in ("numbers", "rows", "rules", "what")}
     facts["exceptions"] = {entry.rule: exceptions.ledger_words(entry) for entry in loosened.by}
     with transaction.atomic():
+        if described.last() != known:
+            return  # another run's rows left meanwhile: the job waits, and is done again beside them
+        if first:
+            facts["described"] = described.taken(answer["described"])
         digest = contents.keep_from_runner(answer["content"])
         runs.job_done(job, runs.SEAT, core_seat.UpdateMade(job.step, job.round, digest, time.time()), facts)
 

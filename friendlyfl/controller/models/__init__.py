@@ -5,14 +5,14 @@ runs.
     site      this hospital, the others it knows, its rules, where word of its inbox goes
     projects  datasets, projects, plans, approvals, mappings, exceptions
     runs      runs, journals, jobs, contents, progress, logs, Results
-    post      outbox, slots, post put aside, the ledger
+    post      outbox, slots, post put aside, the ledger, rows that were described
 
 Two rules hold everywhere: what has left this hospital has a Departure, and where a run stands is a fold of its
 RunEvents; `Run.state`, `step` and `round` are copies of that fold for lists, written by runs.feed alone.
 """
 
 from .people import ROLES, AuditLine, FormKey, Person
-from .post import Departure, HeldPost, Outbox, Slot
+from .post import Departure, Described, HeldPost, Outbox, Slot
 from .projects import (
     COORDINATOR,
     PARTICIPANT,
@@ -39,6 +39,7 @@ __all__ = [
     "AuditLine",
     "Dataset",
     "Departure",
+    "Described",
     "FormKey",
     "HeldPost",
     "Identity",

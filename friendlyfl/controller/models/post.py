@@ -1,4 +1,4 @@
-"""Post on its way out and in, and the ledger of what has left."""
+"""Post on its way out and in, the ledger of what has left, and which rows that described."""
 
 from django.db import models
 from django.utils import timezone
@@ -80,3 +80,22 @@ class Departure(models.Model):
     class Meta:
         ordering = ["n"]
         indexes = [models.Index(fields=["project", "at"]), models.Index(fields=["at"])]
+
+
+class Described(models.Model):
+    """Which rows of a dataset a step of a run described, as contents that stay here. Kept for ever; see described.py."""
+
+    project = models.CharField(max_length=36)
+    run = models.CharField(max_length=36)
+    step = models.IntegerField()
+    plan = models.CharField(max_length=64)
+    dataset = models.CharField(max_length=100)
+    path = models.CharField(max_length=4096)
+    table = models.CharField(max_length=80)  # the same for the same file read in the same way
+    rows = models.BigIntegerField()  # of the whole table
+    sets = models.JSONField(default=list)  # digests of bitmaps
+    marks = models.JSONField(default=dict)  # column of the dataset -> digest of its marks
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["run", "step"], name="described_by_step")]
+        ordering = ["pk"]

@@ -159,7 +159,8 @@ class RuleException(models.Model):
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="exceptions")
     rule = models.CharField(max_length=20)
-    value = models.FloatField()
+    value = models.FloatField()  # 0 of the rule "tasks", which has a name instead
+    task = models.CharField(max_length=100, blank=True)  # that may be used although it is not on the list
     reason = models.CharField(max_length=500)  # for this hospital's eyes only
     person = models.CharField(max_length=150)
     at = models.DateTimeField(default=timezone.now)

@@ -44,6 +44,7 @@ class Seat:
         self.stamp: tuple[int, int, int] | None = None
         self.tasks: dict[int, Any] = {}
         self.tables: dict[int, Any] = {}
+        self.before: Any = None
 
     def open(self, request: dict[str, Any]) -> Answer:
         """Take the run's plan and, for a seat, this hospital's dataset."""
@@ -67,13 +68,12 @@ class Seat:
                 self._task(step["seq"])
 
     def _open_dataset(self, request: dict[str, Any]) -> Answer:
-        from friendlyfl.tasks import engine, formats
+        from friendlyfl.tasks import engine
         from friendlyfl.tasks.disclosure import Policy
 
         self.policy = Policy.from_json(request["policy"])
-        dataset, problems = request["dataset"], []
-        self.stamp = formats.stamp(dataset["path"])
-        self.columns = self._intake(dataset).columns(self._names(), _empty(Path("columns")))
+        problems = []
+        self._read(request)
         for step in request["steps"]:
             try:
                 task = self._task(step["seq"])
@@ -92,7 +92,31 @@ class Seat:
                 engine.plan_differences(tasks, self.columns, self.policy)
             except FriendlyError as error:
                 problems.append({"step": 0, "code": code_of(error), "sentence": error.message})
-        return {"problems": problems, "rows": len(self.columns)}
+        return {"problems": problems or self._earlier_plans(), "rows": len(self.columns)}
+
+    def _read(self, request: dict[str, Any]) -> None:
+        """The dataset's columns, and what tells its rows apart."""
+        from friendlyfl.controller.runner.before import Before
+        from friendlyfl.tasks import formats
+        from friendlyfl.tasks.row_marks import MarkFiles
+
+        dataset, given = request["dataset"], request["described"]
+        self.stamp = formats.stamp(dataset["path"])
+        intake = self._intake(dataset)
+        row_marks = MarkFiles(_empty(Path("marks")), bytes.fromhex(given["key"]))
+        self.columns = intake.columns(self._names(), _empty(Path("columns")), row_marks)
+        self.before = Before(given, intake, self.columns, row_marks)
+
+    def _earlier_plans(self) -> list[Answer]:
+        """Steps whose patients differ by a few from those that another plan described."""
+        problems = []
+        for step in self.request["steps"]:
+            seq = step["seq"]
+            try:
+                self.before.check(seq, self._task(seq), self.policy, [])
+            except FriendlyError as error:
+                problems.append({"step": seq, "code": code_of(error), "sentence": error.message})
+        return problems
 
     def _intake(self, dataset: dict[str, Any]) -> Any:
         from friendlyfl.controller.runner.looking import intake
@@ -144,9 +168,11 @@ class Seat:
             self.tables = {seq: engine.open_table(task, self.columns)}
         table = self.tables[seq]
         self._take_rules(request["policy"])
+        self.before.check(seq, task, self.policy, request["since"])
         state = codec.decode(arrived(request["state"]), limit=STATE_BYTES)
         update = Update.of(engine.local(task, table, state, self.policy, self.progress))
         return {
+            "described": self.before.told(seq, task) if request["first"] else None,
             "content": _out(request, update.to_bytes()),
             "numbers": update.numbers,
             "rows": len(table),
