@@ -70,7 +70,7 @@ LOG: dict[str, str] = {
     # an exception to a rule: which rule, and nothing of why or how far
     "loosened_rows": "By an exception at the hospital, fewer patients may be described than its rule asks for.",
     "loosened_cell": "By an exception at the hospital, groups may be smaller than its rule asks for.",
-    "loosened_difference": "By an exception at the hospital, plans and steps may differ by fewer patients than its rule says.",
+    "loosened_difference": "By an exception at the hospital, answers may differ by fewer patients than its rule says.",
     "loosened_ratio": "By an exception at the hospital, a model may have more columns than its rule allows.",
     "loosened_rounds": "By an exception at the hospital, a step may take more rounds than its rule allows.",
     "loosened_probes": "By an exception at the hospital, more may be asked about a column than its rule allows.",

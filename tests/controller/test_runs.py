@@ -106,6 +106,9 @@ def test_an_event_committed_while_a_fold_is_made_is_not_taken_twice(study, monke
 class FakeRunner:
     """Answers like the child: the same question gives the same bytes."""
 
+    opened = {"described": {"last": 0}}
+    described = {"table": "t", "rows": 60, "sets": [passed(b"bitmap", Path("never-written"))], "marks": {}}
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir(exist_ok=True)
@@ -115,7 +118,8 @@ class FakeRunner:
 
     def ask(self, request: dict[str, Any], **_: Any) -> dict[str, Any]:
         if request["do"] == "local":
-            return {**_content(b"update"), "numbers": 3, "rows": 60, "rules": "", "what": "totals"}
+            told = {"numbers": 3, "rows": 60, "rules": "", "what": "totals", "described": self.described}
+            return {**_content(b"update"), **told}
         if request["do"] == "begin":
             return {**_content(encode({".round": 1})), "kind": "state"}
         return {**_content(json.dumps(RESULT).encode()), "kind": "result"}

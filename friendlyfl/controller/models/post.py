@@ -83,7 +83,7 @@ class Departure(models.Model):
 
 
 class Described(models.Model):
-    """Which rows of a dataset a step of a run described, as contents that stay here. Kept for ever; see described.py."""
+    """Which rows of a dataset a step of a run described, in contents that stay here. Kept for ever; see described."""
 
     project = models.CharField(max_length=36)
     run = models.CharField(max_length=36)
