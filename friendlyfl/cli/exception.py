@@ -36,10 +36,13 @@ def exception() -> None:
 @of_site
 @project_option
 @click.option(
-    "--rule", required=True, metavar="RULE", help="rows, cell, difference, ratio, rounds or probes."
+    "--rule", required=True, metavar="RULE", help="rows, cell, difference, ratio, rounds, probes or tasks."
 )
 @click.option(
-    "--value", required=True, type=float, metavar="NUMBER", help="What holds in this project instead."
+    "--value",
+    required=True,
+    metavar="VALUE",
+    help="What holds in this project instead: a number; of tasks, the name of one that may be used.",
 )
 @click.option("--reason", required=True, metavar="WORDS", help="Who agreed, and why; it stays here.")
 @click.option(
@@ -50,7 +53,7 @@ def exception() -> None:
 )
 @json_option
 def allow(
-    project: str | None, rule: str, value: float, reason: str, until: datetime | None, as_json: bool
+    project: str | None, rule: str, value: str, reason: str, until: datetime | None, as_json: bool
 ) -> None:
     """Loosen one rule for one project, from now on.
 
@@ -59,9 +62,12 @@ def allow(
     from friendlyfl.controller import actions, exceptions
 
     last = until.date() if until else exceptions.usual_end()
-    entry = actions.allow_exception(me(), the_project(project), rule, value, reason, last)
+    given = value if rule == exceptions.TASKS else _number(value)
+    entry = actions.allow_exception(me(), the_project(project), rule, given, reason, last)
     seen = describe_exception(entry)
-    words = f"Exception {entry.pk} holds for {entry.project.name} until {last}: {rule} {seen['value']:g}."
+    words = (
+        f"Exception {entry.pk} holds for {entry.project.name} until {last}: {rule} {_shown(seen['value'])}."
+    )
     say(f"{words}\nEnd it before: friendlyfl site exception end {entry.pk}", as_json, seen)
 
 
@@ -101,7 +107,7 @@ def list_(as_json: bool) -> None:
         show_json(seen)
         return
     columns = ["number", "project", "rule", "value", "state", "until", "person", "reason"]
-    rows = [[f"{entry[name]:g}" if name == "value" else entry[name] for name in columns] for entry in seen]
+    rows = [[_shown(entry[name]) if name == "value" else entry[name] for name in columns] for entry in seen]
     empty = "No exceptions: every project is checked by the rules as they stand."
     table("Exceptions to this hospital's rules", columns, rows, empty)
 
@@ -116,7 +122,7 @@ def describe_exception(entry: "RuleException") -> dict[str, Any]:
         "number": entry.pk,
         "project": entry.project.name,
         "rule": entry.rule,
-        "value": exceptions.number(entry),
+        "value": exceptions.given(entry),
         "state": state,
         "until": until.isoformat(),
         "person": entry.person,
@@ -125,3 +131,14 @@ def describe_exception(entry: "RuleException") -> dict[str, Any]:
         "ended_by": entry.ended_by or None,
         "ended_at": entry.ended_at,
     }
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise click.BadParameter("write a number, such as 10", param_hint="--value") from None
+
+
+def _shown(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:g}"

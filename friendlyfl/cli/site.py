@@ -161,7 +161,7 @@ RULES = {
     "cell": "least number of people in a group",
     "ratio": "most columns of a model, as a share of the rows",
     "rounds": "most rounds of one step",
-    "difference": "fewest people by which the patients of two steps may differ",
+    "difference": "fewest people by which the patients of two steps, or of two plans, may differ",
     "probes": "most questions about where a column's values lie",
     "time": "least number of people who leave in a step of time",
     "sum_of_sites": "least number of hospitals in a secure sum",

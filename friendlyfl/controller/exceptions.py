@@ -14,11 +14,15 @@ from django.db.models import QuerySet
 from friendlyfl.controller import approvals, here, rows
 from friendlyfl.controller.models import Project, RuleException
 from friendlyfl.core.errors import UsageError
+from friendlyfl.tasks import registry
 from friendlyfl.tasks.disclosure import AT_MOST, LOOSEST, Policy
 
 REASON = 500  # characters
 DAYS = 30  # for which one holds if nothing else is said
 LONGEST = 365
+TASKS = "tasks"  # the one rule whose exception is a name and no number
+# To `time` and `sum_of_sites` there is none: outside a secure sum a table by time shows single patients' days.
+RULES = (*LOOSEST, TASKS)
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,14 @@ class Loosened:
 
     rules: dict[str, Any]
     by: list[RuleException]
+
+    @property
+    def ledger_words(self) -> dict[str, str]:
+        """For the line of what left under them, by rule."""
+        words: dict[str, list[str]] = {}
+        for exception in self.by:
+            words.setdefault(exception.rule, []).append(ledger_words(exception))
+        return {rule: ", ".join(found) for rule, found in words.items()}
 
 
 def holds(exception: RuleException) -> bool:
@@ -39,22 +51,36 @@ def holding() -> QuerySet[RuleException]:
 
 
 def in_force(project: Project) -> Loosened:
-    """This site's rules for a project: the loosest value of each rule that an exception which holds now allows."""
+    """This site's rules for a project: the loosest value of each rule that an exception which holds now allows, and the
+    list of tasks with those that are allowed here alone."""
     decided = here.policy().rules
     policy = Policy.from_json(decided)
-    by: dict[str, RuleException] = {}
+    by: dict[tuple[str, str], RuleException] = {}
     for exception in rows.every(RuleException, "pk", project=project.pk):
-        if holds(exception) and policy.is_looser(exception.rule, exception.value):
-            by[exception.rule] = exception
-            policy = Policy.from_json({**policy.to_json(), exception.rule: number(exception)})
-    return Loosened(
-        {**decided, **{rule: number(exception) for rule, exception in by.items()}}, [*by.values()]
-    )
+        if holds(exception) and _loosens(exception, policy):
+            by[exception.rule, exception.task] = exception
+            changed = [*policy.tasks, exception.task] if exception.rule == TASKS else number(exception)
+            policy = Policy.from_json({**policy.to_json(), exception.rule: changed})
+    loosened = {rule: getattr(policy, rule) for rule, _ in by}
+    if TASKS in loosened:
+        loosened[TASKS] = [*policy.tasks]
+    return Loosened({**decided, **loosened}, [*by.values()])
+
+
+def _loosens(exception: RuleException, policy: Policy) -> bool:
+    if exception.rule == TASKS:
+        return exception.task not in policy.tasks
+    return policy.is_looser(exception.rule, exception.value)
 
 
 def number(exception: RuleException) -> float:
     """Its value as the rule counts: a share, or people and times."""
     return exception.value if exception.rule == "ratio" else int(exception.value)
+
+
+def given(exception: RuleException) -> float | str:
+    """What it allows as a person gives it: a number, or the name of a task."""
+    return exception.task if exception.rule == TASKS else number(exception)
 
 
 def ledger_words(exception: RuleException) -> str:
@@ -66,16 +92,36 @@ def usual_end() -> date:
     return approvals.today() + timedelta(days=DAYS)
 
 
-def checked(rule: str, value: float, reason: str, until: date) -> tuple[float, str]:
-    """The value and the reason as they are kept.
+def checked(rule: str, value: float | str, reason: str, until: date) -> tuple[float, str, str]:
+    """The number, the task and the reason as they are kept.
 
     Raises UsageError, with the name of what is wrong as its code: rule, value, reason or until.
     """
-    if rule not in LOOSEST:
-        names = ", ".join(LOOSEST)
+    if rule not in RULES:
+        names = ", ".join(RULES)
         raise UsageError("rule", f"There is no exception to the rule “{rule}”; there is to: {names}.")
+    kept = (0.0, _task(value)) if rule == TASKS else (_number(rule, value), "")
+    words = " ".join(reason.split())
+    if not 1 <= len(words) <= REASON or not words.isprintable():
+        raise UsageError("reason", f"Give a reason of 1 to {REASON} characters.")
+    if not approvals.today() <= until <= approvals.today() + timedelta(days=LONGEST):
+        raise UsageError("until", "Choose a last day from today on, at most one year ahead.")
+    return *kept, words
+
+
+def _task(name: float | str) -> str:
+    if not isinstance(name, str) or name not in registry.names():
+        raise UsageError("value", "Give the name of a task that is installed here; see: friendlyfl tasks")
+    if name in Policy.from_json(here.policy().rules).tasks:
+        raise UsageError(
+            "value", f"The task “{name}” is on the list for every project; it needs no exception."
+        )
+    return name
+
+
+def _number(rule: str, value: float | str) -> float:
     policy = Policy.from_json(here.policy().rules)
-    if type(value) not in (int, float) or not math.isfinite(value):
+    if isinstance(value, (bool, str)) or not isinstance(value, (int, float)) or not math.isfinite(value):
         raise UsageError("value", "Give the value of the exception as a number.")
     if rule != "ratio" and value != int(value):
         raise UsageError("value", f"The value of the rule “{rule}” is a whole number.")
@@ -88,9 +134,4 @@ def checked(rule: str, value: float, reason: str, until: date) -> tuple[float, s
             "value",
             f"The rule “{rule}” stands at {held:g}. An exception is looser, and goes no further than {loosest:g}.",
         )
-    words = " ".join(reason.split())
-    if not 1 <= len(words) <= REASON or not words.isprintable():
-        raise UsageError("reason", f"Give a reason of 1 to {REASON} characters.")
-    if not approvals.today() <= until <= approvals.today() + timedelta(days=LONGEST):
-        raise UsageError("until", "Choose a last day from today on, at most one year ahead.")
-    return float(value), words
+    return float(value)

@@ -33,8 +33,8 @@ TROUBLES: dict[str, str] = {
     "refused_extremes": "Refused by the hospital's rule: a single person's value could show.",
     "refused_rounds": "Refused by the hospital's rule: too many rounds.",
     "refused_probes": "Refused by the hospital's rule: too many questions about one column.",
-    "refused_difference": "Refused by the hospital's rule: the patients differ by too few people from those of another "
-    "step or an earlier plan. Ask about the same patients again, or about others by at least the rule's number.",
+    "refused_difference": "Refused by the hospital's rule: these patients differ by too few from those of another step "
+    "or an earlier plan. Ask about the same patients as there, or about more or fewer of them.",
     "refused_time": "Refused by the hospital's rule: times this fine need a secure sum, which a later version brings.",
     "refused_sum_of_sites": "Refused by the hospital's rule: too few hospitals in a secure sum.",
     "refused_tasks": "Refused by the hospital's rule: this task is not on its list.",
@@ -73,6 +73,7 @@ LOG: dict[str, str] = {
     "loosened_difference": "By an exception at the hospital, answers may differ by fewer patients than its rule says.",
     "loosened_ratio": "By an exception at the hospital, a model may have more columns than its rule allows.",
     "loosened_rounds": "By an exception at the hospital, a step may take more rounds than its rule allows.",
+    "loosened_tasks": "By an exception at the hospital, a task may be used that is not on its list.",
     "loosened_probes": "By an exception at the hospital, more may be asked about a column than its rule allows.",
 }
 

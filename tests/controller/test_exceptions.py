@@ -69,7 +69,8 @@ def test_an_exception_loosens_one_rule_of_one_project(study, world):
 @pytest.mark.parametrize(
     ("rule", "value", "code"),
     [
-        *((rule, 1, "rule") for rule in ("tasks", "time", "sum_of_sites", "nonsense", "")),
+        *((rule, 1, "rule") for rule in ("time", "sum_of_sites", "nonsense", "")),
+        *(("tasks", value, "value") for value in ("cox", "nonsense", "", 1)),
         *(("rows", value, "value") for value in (20, 21, 4, 0, -1, 10.5, True, "10", float("nan"), None)),
         *(("cell", value, "value") for value in (5, 1)),
         *(("ratio", value, "value") for value in (0.33, 0.2, 0.81, float("inf"))),
@@ -91,6 +92,27 @@ def test_an_exception_is_looser_than_the_rule_and_within_bounds(study, rule, val
 def test_each_rule_may_go_as_far_as_its_bound(study, rule, value):
     allow(study.project, rule, value)
     assert exceptions.in_force(study.project).rules == {rule: value}
+
+
+def without(*names: str) -> None:
+    """These tasks are no longer on the hospital's list."""
+    actions.set_policy(ADMIN, {"tasks": [name for name in actions.policy()["tasks"] if name not in names]})
+
+
+def test_tasks_are_allowed_one_by_one(study, world):
+    without("kmeans", "pca")
+    entries = [allow(study.project, "tasks", name) for name in ("kmeans", "pca")]
+    loosened = exceptions.in_force(study.project)
+    assert loosened.rules["tasks"] == [*actions.policy()["tasks"], "kmeans", "pca"] and loosened.by == entries
+    until = entries[0].until.isoformat()
+    assert loosened.ledger_words == {
+        "tasks": f"exception to tasks by adam until {until}, exception to tasks by adam until {until}"
+    }
+    other = world.study("Westerly", name="Another").project
+    assert exceptions.in_force(other).rules == here.policy().rules
+    actions.end_exception(ADMIN, entries[0])
+    assert exceptions.in_force(study.project).rules["tasks"][-1] == "pca"
+    assert "kmeans" not in exceptions.in_force(study.project).rules["tasks"]
 
 
 @pytest.mark.parametrize("reason", ["", "  ", "x" * 501, "a\x00b"])
@@ -245,6 +267,34 @@ def test_steps_that_differ_by_a_few_are_refused_again_when_the_exception_is_over
         runner.close()
 
 
+def test_a_task_that_is_not_on_the_list_passes_by_an_exception_and_no_longer(study):
+    choose_dataset(study.project)
+    without("table_one")
+    study.propose(steps=TABLE)
+    actions.approve(ADMIN, study.project)
+    run = study.invite()
+    refused = seat(run)
+    do(study, run, refused, "prepare")
+    refused.close()
+    assert runs.fold(run, runs.SEAT).reason == "refused_tasks"
+    entry = allow(study.project, "tasks", "table_one")
+    run = study.invite()
+    runner = seat(run)
+    try:
+        do(study, run, runner, "prepare")
+        assert study.state(run, 1, first_state(run)).receive().state == "taken"
+        do(study, run, runner, "local", round=1)
+        assert "exception to tasks by adam" in Departure.objects.get(type="update").rules
+        assert "not on its list" in Departure.objects.get(type="log").what
+        actions.end_exception(ADMIN, entry)
+        assert study.state(run, 2, {**first_state(run), ".round": 2}).receive().state == "taken"
+        do(study, run, runner, "local", round=2)
+        assert runs.fold(run, runs.SEAT).reason == "refused_tasks"
+        assert Departure.objects.filter(type="update").count() == 1
+    finally:
+        runner.close()
+
+
 def test_the_coordinator_is_told_once_a_step_and_nothing_of_why(few):
     allow(few.project)
     run = few.invite()
@@ -357,5 +407,11 @@ def test_an_exception_on_the_command_line(study):
     assert (made["value"], made["state"], made["reason"]) == (0.5, "holds", "The board agreed.")
     assert exceptions.in_force(study.project).rules == {"ratio": 0.5}
     assert typed("list") == [made]
+    without("kmeans")
+    until = exceptions.usual_end().isoformat()
+    told = typed("allow", "-p", "Births", "--rule", "tasks", "--value", "kmeans", *asked[4:], until)
+    assert (told["rule"], told["value"]) == ("tasks", "kmeans")
+    typed("end", str(told["number"]))
+    RuleException.objects.filter(pk=told["number"]).delete()
     ended = typed("end", str(made["number"]))
     assert ended["state"] == "ended" and ended["ended_by"] and typed("list") == [ended]

@@ -11,18 +11,19 @@ from friendlyfl.core.errors import ConflictError
 
 
 def allow_exception(
-    actor: Actor, project: Project, rule: str, value: float, reason: str, until: date
+    actor: Actor, project: Project, rule: str, value: float | str, reason: str, until: date
 ) -> RuleException:
-    """Loosen one rule for one project up to and including a day. It holds from now on, also in a run under way.
+    """Loosen one rule for one project up to and including a day. It holds from now on, also in a run under way. `value`
+    is a number; of the rule `tasks`, the name of one that may be used.
 
     Raises UsageError for a value that is not looser than the rule or goes too far, a reason or a day that is none.
     """
     with acting(actor, "allow_exception", f"{project.name}: {rule}", needs="site-admin"):
         if project.state == "closed":
             raise ConflictError("closed", f"{project.name} is closed: no run can be started in it.")
-        kept, words = exceptions.checked(rule, value, reason, until)
+        kept, task, words = exceptions.checked(rule, value, reason, until)
         return RuleException.objects.create(
-            project=project, rule=rule, value=kept, reason=words, person=actor.name, until=until
+            project=project, rule=rule, value=kept, task=task, reason=words, person=actor.name, until=until
         )
 
 

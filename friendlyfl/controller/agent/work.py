@@ -195,7 +195,7 @@ def _local(job: Job, runner: Runner, bell: Bell) -> None:
         _fail(job, answer, core_seat.Refused(job.step, job.round, answer["trouble"], time.time()))
         return
     facts = {name: answer[name] for name in ("numbers", "rows", "rules", "what")}
-    facts["exceptions"] = {entry.rule: exceptions.ledger_words(entry) for entry in loosened.by}
+    facts["exceptions"] = loosened.ledger_words
     with transaction.atomic():
         if described.last() != known:
             return  # another run's rows left meanwhile: the job waits, and is done again beside them

@@ -309,7 +309,7 @@ def rules(policy: Policy, *, secure_sum: bool) -> list[tuple[str, str]]:
         ),
         (_("Rounds of a step"), _("at most %(number)s") % {"number": policy.rounds}),
         (
-            _("Patients that tell two steps apart"),
+            _("Patients that tell two steps or plans apart"),
             _("none, or at least %(number)s") % {"number": policy.difference},
         ),
     ]

@@ -20,18 +20,23 @@ from friendlyfl.controller import actions, approvals, exceptions
 from friendlyfl.controller.models import Project, RuleException
 from friendlyfl.controller.portal.forms import Plain
 from friendlyfl.controller.portal.page import actor, form_of, may, page
-from friendlyfl.controller.portal.settings import RULES
+from friendlyfl.controller.portal.settings import RULES, title_of
 from friendlyfl.core.errors import UsageError
+from friendlyfl.tasks import registry
 from friendlyfl.tasks.disclosure import AT_MOST, LOOSEST
 
 A_PAGE = 25
-ASKS = {rule.name: rule.asks for rule in RULES if rule.name in LOOSEST}
-PROTECTS = {rule.name: rule.protects for rule in RULES if rule.name in LOOSEST}
+ASKS = {rule.name: rule.asks for rule in RULES if rule.name in LOOSEST} | {
+    exceptions.TASKS: gettext_lazy("Allowed analyses")
+}
+PROTECTS = {rule.name: rule.protects for rule in RULES if rule.name in LOOSEST} | {
+    exceptions.TASKS: gettext_lazy("This hospital decides which analyses may be computed on its data.")
+}
 LETS = {
     "rows": gettext_lazy("An answer may describe as few as %(value)s patients; the rule asks for %(held)s."),
     "cell": gettext_lazy("A group may hold as few as %(value)s patients; the rule asks for %(held)s."),
     "difference": gettext_lazy(
-        "Two steps of a plan may differ by as few as %(value)s patients; the rule asks for %(held)s."
+        "Two steps, or two plans, may differ by as few as %(value)s patients; the rule asks for %(held)s."
     ),
     "ratio": gettext_lazy(
         "A model may have up to %(value)s columns for 100 patients; the rule allows %(held)s."
@@ -43,8 +48,11 @@ LETS = {
 }
 
 
-def lets(rule: str, value: float, held: float) -> str:
+def lets(rule: str, value: float | str, held: Any) -> str:
     """What an exception makes possible, beside what the rule says."""
+    if isinstance(value, str):
+        words = _("The analysis “%(title)s” may be used, which is not on this hospital's list.")
+        return words % {"title": title_of(value)}
     shown = {"value": value, "held": held}
     if rule == "ratio":
         shown = {name: 100 * share for name, share in shown.items()}
@@ -53,7 +61,7 @@ def lets(rule: str, value: float, held: float) -> str:
 
 def in_words(entry: RuleException, rules: dict[str, Any]) -> str:
     """The same of an exception that was allowed, by the rules as they stand."""
-    return lets(entry.rule, entry.value, rules[entry.rule])
+    return lets(entry.rule, exceptions.given(entry), rules[entry.rule])
 
 
 @page(acts="site-admin")
@@ -85,7 +93,8 @@ def exceptions_page(request: HttpRequest) -> HttpResponse:
 
 
 def _row(entry: RuleException, rules: dict[str, Any]) -> dict[str, Any]:
-    value = number_format(f"{exceptions.number(entry):g}")
+    given = exceptions.given(entry)
+    value = title_of(given) if isinstance(given, str) else number_format(f"{given:g}")
     return {"entry": entry, "asks": ASKS[entry.rule], "value": value, "words": in_words(entry, rules)}
 
 
@@ -111,8 +120,15 @@ class Allow(Plain):
     value = forms.FloatField(
         label=gettext_lazy("What holds in this project instead"),
         help_text=gettext_lazy("The number that stands in place of the rule's own."),
-        error_messages=dict.fromkeys(("required", "invalid"), gettext_lazy("Enter the number as digits.")),
+        required=False,
+        error_messages={"invalid": gettext_lazy("Enter the number as digits.")},
         widget=forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off", "class": "short"}),
+    )
+    task = forms.ChoiceField(
+        label=gettext_lazy("Analysis"),
+        help_text=gettext_lazy("Of the allowed analyses: the one that may be used as well."),
+        required=False,
+        error_messages={"invalid_choice": gettext_lazy("Choose from the analyses that are not allowed yet.")},
     )
     reason = forms.CharField(
         label=gettext_lazy("Reason"),
@@ -139,14 +155,26 @@ class Allow(Plain):
         field = self.fields["rule"]
         assert isinstance(field, forms.ChoiceField)
         field.choices = [
-            (name, _("%(asks)s: %(held)s") % {"asks": asks, "held": self.held[name]})
+            (name, _("%(asks)s: %(held)s") % {"asks": asks, "held": _held(self.held[name])})
             for name, asks in ASKS.items()
         ]
+        tasks = self.fields["task"]
+        assert isinstance(tasks, forms.ChoiceField)
+        others = [(name, title_of(name)) for name in registry.names() if name not in self.held["tasks"]]
+        tasks.choices = [("", _("Choose an analysis")), *others]
 
     def clean(self) -> dict[str, Any]:
         given = super().clean() or {}
         if self.errors:
             return given
+        is_task = given["rule"] == exceptions.TASKS
+        if is_task and not given["task"]:
+            self.add_error("task", _("Choose the analysis."))
+            return given
+        if not is_task and given["value"] is None:
+            self.add_error("value", _("Enter the number as digits."))
+            return given
+        given["value"] = given["task"] if is_task else given["value"]
         try:
             exceptions.checked(given["rule"], given["value"], given["reason"], given["until"])
         except UsageError as error:
@@ -166,6 +194,10 @@ class Allow(Plain):
         if rule != "ratio":
             words += " " + _("It must be a whole number.")
         return words % {"held": self.held[rule], "loosest": number_format(LOOSEST[rule], force_grouping=True)}
+
+
+def _held(value: Any) -> Any:
+    return len(value) if isinstance(value, list) else value
 
 
 @page("site-admin", acts="site-admin")

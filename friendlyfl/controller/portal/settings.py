@@ -51,7 +51,7 @@ RULES = (
     ),
     Rule(
         "difference",
-        gettext_lazy("Fewest patients by which two steps of a plan may differ"),
+        gettext_lazy("Fewest patients by which two steps of a plan, or two plans, may differ"),
         gettext_lazy("Subtracting two answers must not leave an answer about a few people."),
     ),
     Rule(
@@ -208,7 +208,7 @@ class Allowed(Plain):
 def allowed(request: HttpRequest) -> HttpResponse:
     """Which analyses may be computed on this hospital's data. Its form changes the list."""
     held = actions.policy()["tasks"]
-    choices = [(name, _title(name)) for name in registry.names()]
+    choices = [(name, title_of(name)) for name in registry.names()]
     # What is on the list and not installed here, or only in one version, stays as it is.
     others = [name for name in held if name not in dict(choices)]
     form = form_of(request, Allowed, initial={"tasks": held})
@@ -228,7 +228,7 @@ def allowed(request: HttpRequest) -> HttpResponse:
     return render(request, "portal/settings/allowed.html", context, status=400 if form.errors else 200)
 
 
-def _title(name: str) -> str:
+def title_of(name: str) -> str:
     """The method's name; a task that cannot be loaded is shown by its own."""
     try:
         return str(registry.find(name).title)

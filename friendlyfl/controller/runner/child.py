@@ -167,7 +167,7 @@ class Seat:
         if seq not in self.tables:
             self.tables = {seq: engine.open_table(task, self.columns)}
         table = self.tables[seq]
-        self._take_rules(request["policy"])
+        self._take_rules(request["policy"], seq)
         self.before.check(seq, task, self.policy, request["since"])
         state = codec.decode(arrived(request["state"]), limit=STATE_BYTES)
         update = Update.of(engine.local(task, table, state, self.policy, self.progress))
@@ -180,13 +180,14 @@ class Seat:
             "what": f"{task.title}: totals over {_whose(task)} ({_names(update)})",
         }
 
-    def _take_rules(self, rules: dict[str, Any]) -> None:
+    def _take_rules(self, rules: dict[str, Any], seq: int) -> None:
         """The rules as they stand in this round. What was checked once, with the dataset, is checked again where an
         exception to it is over."""
         from friendlyfl.tasks import engine
-        from friendlyfl.tasks.disclosure import Policy
+        from friendlyfl.tasks.disclosure import Policy, check_plan
 
         policy = Policy.from_json(rules)
+        check_plan(self._task(seq), self._step(seq)["task"], policy)
         if policy.difference > self.policy.difference:
             tasks = [self._task(step["seq"]) for step in self.request["steps"]]
             engine.plan_differences(tasks, self.columns, policy)

@@ -185,12 +185,27 @@ def test_a_share_is_said_as_columns_for_100_patients(client, births):
     assert "A model may have up to 50 columns for 100 patients; the rule allows 33." in text
 
 
+def test_an_analysis_is_allowed_for_one_project(client, births):
+    actions.set_policy(ADMIN, {"tasks": [name for name in actions.policy()["tasks"] if name != "kmeans"]})
+    add = "/settings/exceptions/add/"
+    status, text = send(client, add, **asked(births, rule="tasks", value=""))
+    assert status == 400 and "Choose the analysis." in text and 'id="id_task-error"' in text
+    chosen = asked(births, rule="tasks", value="", task="kmeans")
+    words = "The analysis “Clusters (k-means)” may be used, which is not on this hospital&#x27;s list."
+    assert words in send(client, add, **chosen)[1]
+    assert send(client, add, "k2", **chosen, sure="yes") == (302, "/settings/exceptions/")
+    entry = RuleException.objects.get()
+    assert (entry.rule, entry.task) == ("tasks", "kmeans")
+    assert words in said(client, "/settings/exceptions/")
+
+
 @pytest.mark.parametrize(
     ("field", "value", "words"),
     [
         ("project", "", "Choose the project."),
         ("project", "999", "Choose the project."),
-        ("rule", "tasks", "Choose the rule."),
+        ("rule", "time", "Choose the rule."),
+        ("task", "cox", "Choose from the analyses that are not allowed yet."),
         ("value", "20", "Enter a number below 20, which the rule asks for, and at least 5."),
         ("value", "4", "at least 5. It must be a whole number."),
         ("value", "many", "Enter the number as digits."),
