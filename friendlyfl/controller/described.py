@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db.models import Q
 
-from friendlyfl.controller import contents, here
+from friendlyfl.controller import contents, here, rows
 from friendlyfl.controller.home import write_durably
 from friendlyfl.controller.models import Described, Project, Run
 from friendlyfl.core.errors import BrokenError
@@ -19,17 +19,19 @@ KEY_BYTES = 32
 
 def opening(project: Project, plan: str) -> dict[str, Any]:
     """What a child needs to compare its rows with those of other plans: part of what it starts from."""
-    return {"key": _key().hex(), "plan": plan, "releases": since(project, 0), "last": last()}
+    newest = last()  # before the rest is read: what comes between is told again, and not missed
+    return {"key": _key().hex(), "plan": plan, "releases": since(project, 0), "last": newest}
 
 
 def last() -> int:
     """The newest that there is; what is checked against all up to it may leave as long as there is no newer one."""
-    return Described.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+    row = rows.first(Described, "-pk", without=("sets", "marks"))
+    return row.pk if row else 0
 
 
 def since(project: Project, after: int) -> list[dict[str, Any]]:
     """What was described after that of the dataset that serves a project, or of another one for the same project."""
-    if project.dataset is None:
+    if project.dataset is None or last() <= after:
         return []
     same = Q(dataset=project.dataset.name) | Q(path=project.dataset.path) | Q(project=project.uid)
     found: dict[str, dict[str, Any]] = {}
@@ -48,7 +50,7 @@ def since(project: Project, after: int) -> list[dict[str, Any]]:
 
 
 def is_kept(run: Run, step: int) -> bool:
-    return Described.objects.filter(run=run.uid, step=step).exists()
+    return rows.count(Described, run=run.uid, step=step) > 0
 
 
 def taken(told: dict[str, Any]) -> dict[str, Any]:

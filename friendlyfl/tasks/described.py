@@ -20,7 +20,7 @@ from friendlyfl.tasks.base import Task
 from friendlyfl.tasks.column_files import ColumnFiles
 from friendlyfl.tasks.dictionary import SITE
 from friendlyfl.tasks.row_marks import Marks, mixed
-from friendlyfl.tasks.table import cohort_rows, missing, read_column
+from friendlyfl.tasks.table import CHUNK, cohort_rows, missing, read_column
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,20 +82,27 @@ class Rows:
             return {apart}
         found = {self._apart(other, common)}
         for name in common:
-            if len(np.unique(self.marks[name][self.chosen])) > TELLING:
+            if _tells_apart(self.marks[name][self.chosen]):
                 found.add(self._apart(other, [name]))
         return found
 
     def _apart(self, other: Rows, names: list[str]) -> int:
         """Rows of one that have no match in the other, counted on both sides, by what stands in these columns."""
-        mine, theirs = (
-            np.unique(mixed([each.marks[name][each.chosen] for name in names], each.size), return_counts=True)
-            for each in (self, other)
+        values = np.concatenate(
+            [mixed([each.marks[name][each.chosen] for name in names], each.size) for each in (self, other)]
         )
-        values = np.concatenate([mine[0], theirs[0]])
-        counts = np.concatenate([mine[1], -theirs[1]])
-        _, places = np.unique(values, return_inverse=True)
-        return int(np.abs(np.bincount(places, counts)).sum()) if len(values) else 0
+        if not len(values):
+            return 0
+        sides = np.concatenate([np.ones(self.size, np.int64), -np.ones(other.size, np.int64)])
+        order = np.argsort(values)
+        ordered = values[order]
+        first = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+        return int(np.abs(np.add.reduceat(sides[order], first)).sum())
+
+
+def _tells_apart(column: Marks) -> bool:
+    """More than a few different values, as the first rows most often show."""
+    return any(len(np.unique(part)) > TELLING for part in (column[:CHUNK], column))
 
 
 def too_close(now: Iterable[Rows], plans: Iterable[list[Rows]], fewest: int) -> bool:

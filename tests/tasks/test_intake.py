@@ -1,5 +1,6 @@
 """A dataset becomes columns some rows at a time, and sentences count rows from its beginning."""
 
+import sqlite3
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from friendlyfl import datasets
 from friendlyfl.tasks import Dictionary, formats
 from friendlyfl.tasks.intake import Intake
 from friendlyfl.tasks.mapping import ColumnMap, Mapping
+from friendlyfl.tasks.row_marks import MarkFiles
 from friendlyfl.tasks.values import DataError, column_values
 
 CLINIC = Dictionary.parse(datasets.dictionary("clinic"))
@@ -81,3 +83,45 @@ def test_codes_under_labels_are_read_where_the_dictionary_wants_numbers(tmp_path
     graded = Mapping({"severe": ColumnMap("nyha", derive="at_least", bound=2.0)})
     columns = Intake(str(path), (), graded, dictionary).columns({"severe"}, tmp_path / "graded")
     assert columns.read("severe").tolist() == [0, 1, 1]
+
+
+def test_a_file_is_the_same_as_long_as_its_bytes_are_and_rows_are_known_again(tmp_path: Path) -> None:
+    path = tmp_path / "site.csv"
+    dictionary = Dictionary.parse({"years": {"type": "integer"}})
+    mapping = Mapping({"years": ColumnMap("alter")})
+
+    def read(name: str) -> tuple[str, list[int]]:
+        row_marks = MarkFiles(tmp_path / f"{name}-marks", bytes(32))
+        intake = Intake(str(path), (), mapping, dictionary)
+        intake.columns({"years"}, tmp_path / name, row_marks)
+        assert intake.sources(["years"]) == ("alter",) == tuple(row_marks.paths)
+        return intake.table(tmp_path / name), row_marks.read("alter").tolist()
+
+    path.write_text("alter,seen\n3,a\n4,b\n5,c\n")
+    table, found = read("one")
+    assert read("two") == (table, found)
+    path.write_text("alter,seen\n5,c\n3,a\n4,d\n")
+    other, turned = read("three")
+    assert other != table and turned == [found[2], found[0], found[1]]
+
+
+def test_a_database_is_the_same_as_long_as_it_gives_the_same_rows_in_the_same_order(tmp_path: Path) -> None:
+    pytest.importorskip("sqlalchemy")
+    dictionary = Dictionary.parse({"alter": {"type": "integer"}})
+    with sqlite3.connect(tmp_path / "site.db") as base:
+        base.execute("CREATE TABLE people (alter_ INTEGER)")
+        base.executemany("INSERT INTO people VALUES (?)", [(3,), (4,), (5,)])
+    mapping = Mapping({"alter": ColumnMap("alter_")})
+
+    def read(name: str, query: str) -> tuple[str, list[int]]:
+        row_marks = MarkFiles(tmp_path / f"{name}-marks", bytes(32))
+        intake = Intake(f"sqlite:///{tmp_path / 'site.db'}#{query}", (), mapping, dictionary)
+        intake.columns({"alter"}, tmp_path / name, row_marks)
+        return intake.table(tmp_path / name), row_marks.read("alter_").tolist()
+
+    table, found = read("one", "SELECT alter_ FROM people ORDER BY 1")
+    assert (
+        table.startswith("columns:") and read("two", "SELECT alter_ FROM people ORDER BY alter_")[0] == table
+    )
+    other, turned = read("three", "SELECT alter_ FROM people ORDER BY 1 DESC")
+    assert other != table and turned == found[::-1]

@@ -52,7 +52,7 @@ class Before:
         key = (seq, policy.difference, len(since))
         if key in self._passed:
             return
-        others = defaultdict(list)
+        others: dict[tuple[str, str], list[Rows]] = defaultdict(list)
         for release in [*self.earlier, *since]:
             plan = (release["plan"], release["table"])
             if plan != (self.plan, self.table):
