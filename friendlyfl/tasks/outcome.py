@@ -134,7 +134,11 @@ def _reproduce(task: Task, exchange: Exchange, given: Mapping[str, str]) -> Repr
         chosen["where"] = task.cohort.text
         r = r and f"d <- subset(d, {task.cohort.r}); {r}"
         in_python = in_python and f"# d: the rows where {task.cohort.text}\n{in_python}"
-    python = ", ".join(["frames", *(f"{name}={_literal(value)}" for name, value in chosen.items())])
+    if exchange.rules == "off":
+        chosen["rules"] = "off"
+    python = ", ".join(
+        ["frames", "dictionary", *(f"{name}={_literal(value)}" for name, value in chosen.items())]
+    )
     return Reproduce(
         plan=task.seed or None,
         dictionary=hashlib.sha256(json.dumps(task.dictionary.to_json(), sort_keys=True).encode()).hexdigest(),

@@ -308,7 +308,11 @@ def in_python(step: Step, dictionary: Dictionary, hospitals: int) -> str:
         f"texts = {{name: str for name in {[name for name, _ in factors]!r}}}",
         "frames = [pd.read_csv(file, dtype=texts) for file in files]",
     ]
-    if "frames" not in call:
+    if "frames" in call:  # references and levels are the dictionary's, which frames alone do not tell
+        lines[1:1] = ["import json"]
+        lines.append('with open("dictionary.json", encoding="utf-8") as file:')
+        lines.append("    dictionary = json.load(file)")
+    else:
         lines.append("for number, frame in enumerate(frames, start=1):")
         lines.append(f'    frame["{SITE}"] = str(number)')
         lines.append("d = pd.concat(frames, ignore_index=True)")

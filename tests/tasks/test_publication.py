@@ -181,6 +181,7 @@ PRINTED = {
 @pytest.mark.parametrize("name", PRINTED)
 def test_a_script_gives_the_numbers_of_the_result(name, tmp_path, monkeypatch, capsys):
     datasets.export("clinic", tmp_path)
+    (tmp_path / "dictionary.json").write_text(json.dumps(CLINIC.to_json()))
     monkeypatch.chdir(tmp_path)
     found = step(name)
     exec(compile(in_python(found, CLINIC, 3), "analysis.py", "exec"), {})

@@ -182,17 +182,24 @@ class CensoredRegression(LocationScale):
         """The same analysis of one table in R; no common Python library has this model."""
         left = "-Inf" if self.lower is None else f"{self.lower:.17g}"
         right = "Inf" if self.upper is None else f"{self.upper:.17g}"
-        if not self.censored:
-            formula = wording.r_formula(self.outcome, self.predictors)
-            return {"r": f"summary(AER::tobit({formula}, left = {left}, right = {right}, data = d))"}
-        y, flag = wording.r_name(self.outcome), wording.r_name(self.censored)
+        y = wording.r_name(self.outcome)
+        low = f"{y} <= {left}" + (
+            f" | {wording.r_name(self.censored)} == {self._flagged()}" if self.censored else ""
+        )
         # As intervals: a limit below has no lower end, a limit above no upper end.
         steps = [
-            f"low <- with(d, {flag} == 1 | {y} <= {left})",
+            f"low <- with(d, {low})",
             f"high <- with(d, !low & {y} >= {right})",
             f"y <- with(d, pmin(pmax({y}, {left}), {right}))",
         ]
         outcome = "survival::Surv(ifelse(low, NA, y), ifelse(high, NA, y), type = 'interval2')"
         formula = wording.r_formula("outcome", self.predictors).replace("outcome", outcome, 1)
-        fit = f"summary(survival::survreg({formula}, data = d, dist = {wording.quoted('gaussian')}))"
+        control = "control = survival::survreg.control(rel.tolerance = 1e-12, maxiter = 200)"
+        fit = (
+            f"summary(survival::survreg({formula}, data = d, dist = {wording.quoted('gaussian')}, {control}))"
+        )
         return {"r": "; ".join([*steps, fit])}
+
+    def _flagged(self) -> str:
+        levels = self.spec(self.censored).levels
+        return wording.quoted(levels[1]) if levels else "1"

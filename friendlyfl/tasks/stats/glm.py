@@ -280,41 +280,55 @@ class GeneralisedLinear(Likelihood):
         return notes
 
     def own_pieces(self, fit: Fit, state: State) -> dict[str, Any]:
-        return {"reproduce": self.calls()}
+        basis = Basis.from_state(state["basis"])
+        return {"reproduce": self.calls(bool(basis.left_out(self.terms(self.predictors))))}
 
-    def calls(self) -> dict[str, str]:
+    def calls(self, aliased: bool) -> dict[str, str]:
         """The same analysis of one table in R and in Python."""
         in_r, in_python = self.families()
-        if not in_r:
-            return {}
-        r = [wording.r_formula(self.outcome, self.predictors), f"family = {in_r}", "data = d"]
-        formula = wording.python_formula(self.outcome, self.predictors)
-        python = [repr(formula), "d", f"family=sm.families.{in_python}"]
+        return (
+            {"r": self._call_in_r(in_r), "python": self._call_in_python(in_python, aliased)} if in_r else {}
+        )
+
+    def _call_in_r(self, family: str) -> str:
+        r = [wording.r_formula(self.outcome, self.predictors), f"family = {family}", "data = d"]
+        calls = []
         if self.offset:
             r.append(f"offset = {wording.r_name(self.offset)}")
-            python.append(f"offset=d[{self.offset!r}]")
         if self.weights:
             r.append(f"weights = {wording.r_name(self.weights)}")
-            python.append(f"freq_weights=d[{self.weights!r}]")
-        fit = f"fit <- glm({', '.join(r)}, control = glm.control(epsilon = 1e-14, maxit = 200))"
-        errors, kind = "", []
+            if self.robust != "none":  # sandwich counts rows of weight 0 in one place and not in another
+                calls.append(f"d <- d[d[[{wording.quoted(self.weights)}]] > 0, ]")
+        fixed = self.scale_parameters and not self.estimated
+        calls += [
+            f"fit <- glm({', '.join([*r, wording.R_CONTROL])})",
+            "summary(fit, dispersion = 1)" if fixed else "summary(fit)",
+        ]
         if self.robust != "none":
-            errors = (
-                f"; lmtest::coeftest(fit, vcov = sandwich::vcovHC(fit, type = {wording.quoted(self.robust)}))"
-            )
-            kind.append(f"cov_type={self.robust!r}")
-        elif self.estimated:
-            kind += ["scale='X2'", "use_t=True"]
-        summary = (
-            "summary(fit)" if self.estimated or not self.scale_parameters else "summary(fit, dispersion = 1)"
-        )
-        if self.scale_parameters and not self.estimated:
-            kind.append("scale=1.0")
-        return {
-            "r": f"{fit}; {summary}{errors}",
-            "python": "import statsmodels.api as sm; import statsmodels.formula.api as smf; "
-            f"smf.glm({', '.join(python)}).fit({', '.join(kind)}).summary()",
-        }
+            sandwich = f"sandwich::vcovHC(fit, type = {wording.quoted(self.robust)})"
+            calls.append(f"lmtest::coeftest(fit, vcov = {sandwich})")
+        return "; ".join(calls)
+
+    def _call_in_python(self, family: str, aliased: bool) -> str:
+        calls, options = ["import statsmodels.api as sm"], [f"family=sm.families.{family}"]
+        if self.weights:  # not as frequencies, which would count for degrees of freedom
+            calls.append(f"d = d[d[{self.weights!r}] > 0].reset_index(drop=True)")
+            options.append(f"var_weights=d[{self.weights!r}]")
+        if self.offset:
+            options.append(f"offset=d[{self.offset!r}]")
+        levels = self.spec(self.outcome).levels
+        if levels:  # statsmodels would take the first level for yes
+            calls.append(f"d[{self.outcome!r}] = (d[{self.outcome!r}] == {levels[1]!r}).astype(int)")
+        how = ["tol=1e-12", "maxiter=200"]
+        if self.estimated:
+            how += ["scale='X2'", "use_t=True"]
+        elif self.scale_parameters:
+            how.append("scale=1.0")
+        formula = wording.python_formula(self.outcome, self.predictors)
+        calls += [wording.python_fit("GLM", formula, options, aliased, ", ".join(how)), "fit.summary()"]
+        if self.robust != "none":
+            calls.append(wording.python_sandwich(self.robust))
+        return "; ".join(calls)
 
 
 def pearson_of(fit: Fit) -> float | None:

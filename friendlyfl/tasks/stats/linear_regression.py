@@ -102,7 +102,7 @@ class LinearRegression(LinearModel):
             conventions=self._conventions(bool(means)),
             figures=self._figures(len(kept) > 1),
             notes=[*notes, *basis.notes(names)],
-            reproduce=self._calls(means),
+            reproduce=self._calls(means, bool(basis.left_out(names))),
         )
 
     def _frame(self, state: State, basis: Basis) -> Frame:
@@ -188,31 +188,45 @@ class LinearRegression(LinearModel):
             )
         return said
 
-    def _calls(self, means: list[Row]) -> dict[str, str]:
+    def _calls(self, means: list[Row], aliased: bool) -> dict[str, str]:
         """The same analysis of one table in R and in Python."""
+        factors = [wording.r_name(name) for name in dict.fromkeys(row["term"] for row in means)]
+        return {"r": self._call_in_r(factors), "python": self._call_in_python(aliased)}
+
+    def _call_in_r(self, factors: list[str]) -> str:
         r = [wording.r_formula(self.outcome, self.predictors), "data = d"]
-        table, weights = "d", ""
+        calls, sandwich = [], ""
         if self.offset:
             r.append(f"offset = {wording.r_name(self.offset)}")
-            table = f"d.assign(**{{{self.outcome!r}: d[{self.outcome!r}] - d[{self.offset!r}]}})"
         if self.weights:
             r.append(f"weights = {wording.r_name(self.weights)}")
-            weights = f", weights=d[{self.weights!r}]"
-        calls = [f"fit <- lm({', '.join(r)})", "summary(fit)", "anova(fit)", "car::Anova(fit, type = 2)"]
-        factors = dict.fromkeys(row["term"] for row in means)
-        calls += [f"emmeans::emmeans(fit, ~ {wording.r_name(name)}, cov.keep = NULL)" for name in factors]
-        kind = ""
+            if self.robust != "none" or factors:  # sandwich and emmeans would count rows of weight 0
+                calls.append(f"d <- d[d[[{wording.quoted(self.weights)}]] > 0, ]")
+        calls += [f"fit <- lm({', '.join(r)})", "summary(fit)", "anova(fit)"]
+        if self.predictors:
+            calls.append("car::Anova(fit, type = 2)")
         if self.robust != "none":
-            robust = f"sandwich::vcovHC(fit, type = {wording.quoted(self.robust)})"
-            calls.append(f"lmtest::coeftest(fit, vcov = {robust})")
-            kind = f"cov_type={self.robust!r}, use_t=True"
+            sandwich = f"sandwich::vcovHC(fit, type = {wording.quoted(self.robust)})"
+            calls.append(f"lmtest::coeftest(fit, vcov = {sandwich})")
+        more = f", vcov. = {sandwich}" if sandwich else ""
+        calls += [
+            f"print(summary(emmeans::emmeans(fit, ~ {name}, cov.keep = NULL{more})), digits = 7)"
+            for name in factors
+        ]
+        return "; ".join(calls)
+
+    def _call_in_python(self, aliased: bool) -> str:
+        calls, options, how = [], [], ""
+        if self.weights:
+            calls.append(f"d = d[d[{self.weights!r}] > 0].reset_index(drop=True)")
+            options.append(f"weights=d[{self.weights!r}]")
+        if self.offset:
+            calls.append(f"d[{self.outcome!r}] = d[{self.outcome!r}] - d[{self.offset!r}]")
+        if self.robust != "none":
+            how = f"cov_type={self.robust!r}, use_t=True"
         formula = wording.python_formula(self.outcome, self.predictors)
-        model = "wls" if self.weights else "ols"
-        return {
-            "r": "; ".join(calls),
-            "python": "import statsmodels.formula.api as smf; "
-            f"smf.{model}({formula!r}, {table}{weights}).fit({kind}).summary()",
-        }
+        calls.append(wording.python_fit("WLS" if self.weights else "OLS", formula, options, aliased, how))
+        return "; ".join([*calls, "fit.summary()"])
 
 
 def _loglik(rows: float, squares: float, log_weight: float) -> float:

@@ -17,7 +17,7 @@ from friendlyfl.tasks import Choice, Count, Cross, Done, Sum, Table
 from friendlyfl.tasks.base import Kind, State, Update
 from friendlyfl.tasks.report import Vcov
 from friendlyfl.tasks.stats import wording
-from friendlyfl.tasks.stats.basis import View
+from friendlyfl.tasks.stats.basis import Basis, View
 from friendlyfl.tasks.stats.counts import NO_EVENT, OFFSET, OUTCOME, counts_of
 from friendlyfl.tasks.stats.gamma_function import log_bend, log_peak, rising
 from friendlyfl.tasks.stats.glm import BEYOND, pearson_of
@@ -290,18 +290,33 @@ class NegativeBinomialRegression(Likelihood):
         }
 
     def own_pieces(self, fit: Fit, state: State) -> dict[str, Any]:
-        return {"events": float(state["moments"]["events"]), "reproduce": self.calls()}
+        aliased = bool(Basis.from_state(state["basis"]).left_out(self.terms(self.predictors)))
+        return {"events": float(state["moments"]["events"]), "reproduce": self.calls(aliased)}
 
-    def calls(self) -> dict[str, str]:
+    def calls(self, aliased: bool) -> dict[str, str]:
         """The same analysis of one table in R and in Python."""
-        formula, python = wording.r_formula(self.outcome, self.predictors), ""
+        formula, options = wording.r_formula(self.outcome, self.predictors), []
         if self.offset:
             formula += f" + offset({wording.r_name(self.offset)})"
-            python = f", offset=d[{self.offset!r}]"
+            options.append(f"offset=d[{self.offset!r}]")
+        design = wording.python_formula(self.outcome, self.predictors)
+        joint = wording.python_fit(
+            "NegativeBinomial", design, options, aliased, "method='newton', maxiter=200"
+        )
+        held = wording.python_fit(
+            "GLM",
+            design,
+            [*options, "family=sm.families.NegativeBinomial(alpha=alpha)"],
+            aliased,
+            "tol=1e-12, maxiter=200",
+        )
+        python = f"{joint}; fit.summary()"
+        if self.se == "model":
+            python = (
+                f"import statsmodels.api as sm; {joint}; alpha = fit.params['alpha']; {held}; fit.summary()"
+            )
         return {
-            "r": f"fit <- MASS::glm.nb({formula}, data = d, control = glm.control(epsilon = 1e-12, maxit = 200)); "
-            "summary(fit)",
-            "python": "import statsmodels.formula.api as smf; "
-            f"smf.negativebinomial({wording.python_formula(self.outcome, self.predictors)!r}, d{python})"
-            ".fit(method='newton').summary()  # errors are the joint ones",
+            "r": f"fit <- MASS::glm.nb({formula}, data = d, {wording.R_CONTROL}); summary(fit)"
+            + ("  # R's errors hold theta, as se does" if self.se == "joint" else ""),
+            "python": python,
         }

@@ -194,12 +194,15 @@ class OrdinalLogisticRegression(Likelihood):
         return {
             "reproduce": {
                 "r": f"fit <- MASS::polr(factor({name}, levels = c({listed})) ~{right}, data = d, Hess = TRUE, "
-                "control = list(reltol = 1e-14)); summary(fit)",
-                "python": "import pandas as pd, patsy; from statsmodels.miscmodels.ordinal_model import OrderedModel; "
+                "control = list(reltol = 1e-14, maxit = 1000)); summary(fit)"
+                "  # its errors come from differences, true to a few digits",
+                "python": "import numpy as np; import pandas as pd; import patsy; "
+                "from statsmodels.miscmodels.ordinal_model import OrderedModel; "
                 f"y = d[{self.outcome!r}].astype(pd.CategoricalDtype({levels!r}, ordered=True)); "
                 f"x = patsy.dmatrix({design.strip()!r}, d, "
-                "return_type='dataframe').iloc[:, 1:]; "
-                "OrderedModel(y[x.index], x, distr='logit').fit(method='bfgs').summary()"
-                "  # thresholds after the first as logarithms of distances",
+                f"return_type='dataframe'); {wording.INDEPENDENT}; x = x.iloc[:, 1:]; "
+                "fit = OrderedModel(y[x.index], x, distr='logit').fit(method='newton', maxiter=200); fit.summary(); "
+                "fit.model.transform_threshold_params(fit.params)[1:-1]"
+                "  # the summary has thresholds after the first as logarithms of distances",
             }
         }

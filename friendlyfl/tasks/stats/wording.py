@@ -159,6 +159,43 @@ def python_formula(outcome: str, terms: Sequence[str]) -> str:
     return f"{name(outcome)} ~ {' + '.join(sides) or '1'}"
 
 
+# R's glm also calls columns dependent by a thousandth of epsilon: below 1e-12 it misses them and its numbers are noise.
+R_CONTROL = "control = glm.control(epsilon = 1e-10, maxit = 200)"
+# Columns that the ones before already say, which statsmodels does not leave out by itself.
+INDEPENDENT = (
+    "z = (x / (x**2).sum() ** 0.5).fillna(0); "
+    "ranks = [0, *(np.linalg.matrix_rank(z.iloc[:, : i + 1], tol=1e-7) for i in range(x.shape[1]))]; "
+    "x = x.loc[:, np.diff(ranks) > 0]"
+)
+
+
+def python_fit(model: str, formula: str, options: Sequence[str], aliased: bool, how: str = "") -> str:
+    """A fit by statsmodels, from a formula where that can do; `model` is its class, `how` what `fit` is given."""
+    if not aliased:
+        call = ", ".join([repr(formula), "d", *options])
+        return f"import statsmodels.formula.api as smf; fit = smf.{model.lower()}({call}).fit({how})"
+    call = ", ".join(["y", "x", *options])
+    return (
+        "import patsy; import numpy as np; import statsmodels.api as sm; "
+        f"y, x = patsy.dmatrices({formula!r}, d, return_type='dataframe'); {INDEPENDENT}; "
+        f"fit = sm.{model}({call}).fit({how})"
+    )
+
+
+def python_sandwich(kind: str) -> str:
+    """Robust errors of a GLM fitted as `fit`: statsmodels' own do not tell HC0, HC1 and HC3 apart."""
+    steps = [
+        "x = fit.model.exog",
+        "s = fit.model.score_factor(fit.params, scale=1.0)",
+        "c = fit.model.hessian_factor(fit.params, scale=1.0, observed=False)",
+        "v = np.linalg.inv((x.T * c) @ x)",
+        *(["s = s / (1 - c * ((x @ v) * x).sum(axis=1))"] if kind == "HC3" else []),
+        "cov = v @ (x.T * s**2) @ x @ v" + (" * len(s) / (len(s) - len(v))" if kind == "HC1" else ""),
+        "pd.DataFrame({'estimate': fit.params, 'se_robust': np.sqrt(np.diag(cov))})",
+    ]
+    return "import numpy as np; import pandas as pd; " + "; ".join(steps)
+
+
 def quoted(text: str) -> str:
     """A text as R writes it."""
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
