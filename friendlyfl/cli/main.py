@@ -95,7 +95,8 @@ def failures_in_words() -> Iterator[None]:
         raise Said(error.format_message(), error.exit_code) from error
     except FriendlyError as error:
         code = f" ({error.code})" if isinstance(error, _CODE_SHOWN) else ""
-        raise Said(error.message + code, error.exit_code) from error
+        typed = f" Type: {error.command}" if error.command else ""
+        raise Said(error.message + typed + code, error.exit_code) from error
     except OSError as error:
         if error.errno == errno.EPIPE:
             raise  # the reader, such as `head`, has had enough

@@ -35,7 +35,8 @@ def router() -> Router:
     if not row.router:
         raise ConflictError(
             "not_connected",
-            "This site is not connected to a Routing Server yet. Connect it with: friendlyfl site connect",
+            "This site is not connected to a Routing Server yet. Connect it first.",
+            command="friendlyfl site connect",
         )
     if row.router not in _routers:
         _routers[row.router] = Router(

@@ -58,8 +58,8 @@ def check(
     if project.dataset is None:
         raise ConflictError(
             "no_dataset",
-            f"Choose the dataset that serves {project.name} first: "
-            f"friendlyfl dataset use DATASET --project '{project.name}'",
+            f"Choose the dataset that serves {project.name} first.",
+            command=f"friendlyfl dataset use DATASET --project '{project.name}'",
         )
     runner = Runner(
         here.home().sub("work") / f"check-{secrets.token_hex(4)}", opening(project, plan, with_data=True)

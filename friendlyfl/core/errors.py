@@ -16,17 +16,21 @@ What does not live here: HTTP statuses (router.api, client) and wording of pages
 
 
 class FriendlyError(Exception):
-    """An expected failure. `str(error)` is the sentence; `code` is for machines and the telephone."""
+    """An expected failure. `str(error)` is the sentence; `code` is for machines and the telephone.
+
+    `command` is what somebody at a terminal types next; the sentence itself names no face's way to do it.
+    """
 
     exit_code = 1
     default_who = "you"
     retryable = False  # whether the same act may succeed later without a person changing anything
 
-    def __init__(self, code: str, message: str, *, who: str | None = None) -> None:
+    def __init__(self, code: str, message: str, *, who: str | None = None, command: str = "") -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.who = who or self.default_who
+        self.command = command
 
 
 class UsageError(FriendlyError):

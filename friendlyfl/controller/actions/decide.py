@@ -39,7 +39,8 @@ def approve(
         if project.dataset is None:
             raise ConflictError(
                 "no_dataset",
-                "Choose the dataset that serves this project first: friendlyfl dataset use",
+                "Choose the dataset that serves this project first.",
+                command="friendlyfl dataset use",
             )
         return _decide(actor, asked, approved=True, until=_last_day(until, once), once=once)
 
@@ -127,8 +128,10 @@ def _decide(
             "until": until.isoformat() if until else "",
             "once": once,
         }
-        end = f", {approvals.end_words(word)}" if approved else ""
-        leaving = Leaving(f"{'Approval' if approved else 'Refusal'} of the plan, by {actor.name}{end}")
+        what = f"Refusal of the plan, by {actor.name}"
+        if approved:
+            what = f"Approval of the plan, by {actor.name}, {approvals.end_words(word)}"
+        leaving = Leaving(what)
         kind = "approve" if approved else "decline"
         send_values(project, kind, values, (project.coordinator,), leaving=leaving)
         for run in live:

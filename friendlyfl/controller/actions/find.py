@@ -35,8 +35,10 @@ def run(project_: Project, number: int | None) -> Run:
     runs = Run.objects.filter(project=project_).select_related("project", "plan").order_by("number")
     found = runs.filter(number=number).first() if number is not None else runs.last()
     if found is None:
-        what = f"run {number}" if number is not None else "run yet"
-        raise NotFoundError("no_run", f"{project_.name} has no {what}. List them with: friendlyfl run list")
+        words = f"{project_.name} has no run yet."
+        if number is not None:
+            words = f"{project_.name} has no run {number}."
+        raise NotFoundError("no_run", words, command="friendlyfl run list")
     return found
 
 

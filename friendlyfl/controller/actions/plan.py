@@ -160,7 +160,9 @@ def propose_plan(actor: Actor, project: Project) -> Plan:
         seats = _seats(project)
         steps = list(project.steps.all())
         if not steps:
-            raise ConflictError("no_steps", "The plan has no step yet. Add one with: friendlyfl plan add")
+            raise ConflictError(
+                "no_steps", "The plan has no step yet. Add one first.", command="friendlyfl plan add"
+            )
         for step in steps:
             where = (project.cohort, step.cohort)
             engine.make_task(
@@ -195,7 +197,9 @@ def _seats(project: Project) -> list[str]:
     seats = [here.site()] if project.rules.get("coordinator_data") else []
     seats += joined
     if not seats:
-        raise ConflictError("no_sites", "Nobody has joined yet. Invite a hospital: friendlyfl project invite")
+        raise ConflictError(
+            "no_sites", "Nobody has joined yet. Invite a hospital.", command="friendlyfl project invite"
+        )
     return seats
 
 

@@ -356,7 +356,9 @@ def close_project(actor: Actor, project: Project) -> None:
     with acting(actor, "close_project", project.name, needs="site-admin"):
         only_coordinator(project)
         if project.runs.exclude(state__in=[*core_run.ENDED, ""]).exists():
-            raise ConflictError("run_under_way", "A run is under way. Stop it first: friendlyfl run stop")
+            raise ConflictError(
+                "run_under_way", "A run is under way. Stop it first.", command="friendlyfl run stop"
+            )
         with line.noting() as router:
             router.update_project(project.uid, state="closed")
         Project.objects.filter(pk=project.pk).update(state="closed")

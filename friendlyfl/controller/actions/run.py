@@ -29,19 +29,21 @@ def start_run(actor: Actor, project: Project, *, repeats: Run | None = None) -> 
         if plan.epoch != project.epoch:
             raise ConflictError(
                 "members_changed",
-                "The list of hospitals changed since the plan was proposed. Propose it again: friendlyfl plan propose",
+                "The list of hospitals changed since the plan was proposed. Propose it again.",
+                command="friendlyfl plan propose",
             )
         if drafts.changed(project, plan):
             raise ConflictError(
                 "plan_changed",
-                "The plan was changed since it was proposed, so its approvals no longer count. Propose it again: "
-                "friendlyfl plan propose",
+                "The plan was changed since it was proposed, so its approvals no longer count. Propose it again.",
+                command="friendlyfl plan propose",
             )
         content = plans.read(bytes(plan.raw))
         if here.site() in content.seats and project.dataset is None:
             raise ConflictError(
                 "no_dataset",
-                "This site brings data of its own: choose a dataset first: friendlyfl dataset use",
+                "This site brings data of its own: choose a dataset first.",
+                command="friendlyfl dataset use",
             )
         run = _intent(project, plan, repeats)
         try:
@@ -59,7 +61,7 @@ def _intent(project: Project, plan: Plan, repeats: Run | None) -> Run:
         live = project.runs.exclude(state__in=core_run.ENDED).select_related("project", "plan").first()
         if live is not None and (live.state or live.plan != plan):
             raise ConflictError(
-                "run_under_way", "A run is under way. Wait for it, or stop it: friendlyfl run stop"
+                "run_under_way", "A run is under way. Wait for it, or stop it.", command="friendlyfl run stop"
             )
         last = project.runs.order_by("number").last()
         return live or Run.objects.create(
