@@ -11,6 +11,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from friendlyfl.core.texts import translatable
 from friendlyfl.tasks import registry
 from friendlyfl.tasks.base import Count, EachTask, Task
 from friendlyfl.tasks.dictionary import SITE, Dictionary
@@ -24,7 +25,6 @@ from friendlyfl.tasks.params import (
     Numbers,
     Parameter,
     Text,
-    translatable,
 )
 from friendlyfl.tasks.terms import factors_of
 
@@ -130,7 +130,7 @@ def takes(parameter: Parameter[Any]) -> str:
             return "terms: columns, interactions such as a:b, .site"
         return f"columns, each {_column(parameter.one.kinds).removeprefix('a column: ')}"
     if isinstance(parameter, Choice):
-        return "one of " + ", ".join(_option(*pair) for pair in parameter.words.items())
+        return f"one of {', '.join(_option(*pair) for pair in parameter.words.items())}"
     if isinstance(parameter, Flag):
         return "yes or no"
     if isinstance(parameter, Numbers):
@@ -152,16 +152,16 @@ def _option(value: str, words: str) -> str:
 def _column(kinds: Sequence[str]) -> str:
     if not kinds:
         return "a column: any but text"
-    return "a column: " + ", or ".join(KINDS[kind] for kind in kinds)
+    return f"a column: {', or '.join(KINDS[kind] for kind in kinds)}"
 
 
 def _bounds(what: str, low: float | None, high: float | None, unit: str) -> str:
     if low is not None and high is not None:
-        what += f" from {low:,g} to {high:,g}"
+        what = f"{what} from {low:,g} to {high:,g}"
     elif low is not None:
-        what += f", at least {low:,g}"
+        what = f"{what}, at least {low:,g}"
     elif high is not None:
-        what += f", at most {high:,g}"
+        what = f"{what}, at most {high:,g}"
     return f"{what} ({unit})" if unit else what
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from friendlyfl.core.texts import translatable
 from friendlyfl.tasks.dictionary import ColumnSpec
 
 Bools = npt.NDArray[np.bool_]
@@ -29,9 +30,26 @@ COMPARE: dict[str, Callable[[Any, Any], Any]] = {
     ">=": operator.ge,
 }
 IN = "in"
-NUMBER_WORDS = {"<": "below", "<=": "at most", ">": "above", ">=": "at least"}
-DATE_WORDS = {"<": "before", "<=": "on or before", ">": "after", ">=": "on or after"}
-LEVEL_WORDS = {"<": "lower than {}", "<=": "{} or lower", ">": "higher than {}", ">=": "{} or higher"}
+EQUAL, UNEQUAL = translatable("{name} is {value}"), translatable("{name} is not {value}")
+ONE_OF = translatable("{name} is {value} or {last}")
+NUMBER_WORDS = {
+    "<": translatable("{name} is below {value}"),
+    "<=": translatable("{name} is at most {value}"),
+    ">": translatable("{name} is above {value}"),
+    ">=": translatable("{name} is at least {value}"),
+}
+DATE_WORDS = {
+    "<": translatable("{name} is before {value}"),
+    "<=": translatable("{name} is on or before {value}"),
+    ">": translatable("{name} is after {value}"),
+    ">=": translatable("{name} is on or after {value}"),
+}
+LEVEL_WORDS = {
+    "<": translatable("{name} is lower than {value}"),
+    "<=": translatable("{name} is {value} or lower"),
+    ">": translatable("{name} is higher than {value}"),
+    ">=": translatable("{name} is {value} or higher"),
+}
 BARE = re.compile(r"[^\s()<>=!,;\"'≤≥≠]+")  # what needs no quotes
 KEYWORDS = ("and", "or", "not", IN)
 
@@ -79,17 +97,20 @@ class Comparison:
 
     @property
     def words(self) -> str:
-        name = self.spec.label or self.spec.name
+        text, values = self.phrase
+        return text.format(**values)
+
+    @property
+    def phrase(self) -> tuple[str, dict[str, str]]:
+        """A text with named places, and what stands there."""
+        values = {"name": self.spec.label or self.spec.name, "value": self._value}
         if self.sign == IN:
-            *first, last = self.texts
-            return f"{name} is {', '.join(first)} or {last}" if first else f"{name} is {last}"
+            *first, values["last"] = self.texts
+            return (ONE_OF, {**values, "value": ", ".join(first)}) if first else (EQUAL, values)
         if self.sign in ("=", "!="):
-            return f"{name} is {'not ' if self.sign == '!=' else ''}{self._value}"
-        if self.spec.type == "factor":
-            return f"{name} is {LEVEL_WORDS[self.sign].format(self._value)}"
-        return (
-            f"{name} is {(DATE_WORDS if self.spec.type == 'date' else NUMBER_WORDS)[self.sign]} {self._value}"
-        )
+            return (EQUAL if self.sign == "=" else UNEQUAL), values
+        kinds = {"factor": LEVEL_WORDS, "date": DATE_WORDS}
+        return kinds.get(self.spec.type, NUMBER_WORDS)[self.sign], values
 
     @property
     def _value(self) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from friendlyfl.core.errors import UsageError
+from friendlyfl.core.texts import CLUSTERS, EVENTS, EXCHANGES, HOSPITALS, LEFT_OUT, PATIENTS, TABLES
 from friendlyfl.tasks import registry
 from friendlyfl.tasks.base import EachTask, Task
 from friendlyfl.tasks.report import Exact, Result
@@ -60,10 +61,6 @@ def listed(words: Sequence[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
-def plural(number: int, one: str, many: str = "") -> str:
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
-
-
 def paragraph(result: Result, hospitals: int, *, simulated: bool = False, plan: str = "") -> str:
     """The whole paragraph; `plan` is the hash of the plan that the hospitals approved."""
     sentences = [
@@ -87,12 +84,12 @@ def _what(result: Result, hospitals: int, simulated: bool) -> list[str]:
     name = f"{task.title}: " if task else ""
     by = f"({name}FriendlyFL task {result.task}, version {result.version})"
     first = (
-        f"The data of {plural(hospitals, 'hospital')} were analysed where they are, by federated analysis {by}; "
+        f"The data of {HOSPITALS(hospitals)} were analysed where they are, by federated analysis {by}; "
         "no patient’s record left a hospital."
     )
     if simulated:
-        first = f"The data of {plural(hospitals, 'table')} were analysed by federated analysis, in simulation {by}."
-    rounds = plural(result.rounds, "exchange")
+        first = f"The data of {TABLES(hospitals)} were analysed by federated analysis, in simulation {by}."
+    rounds = EXCHANGES(result.rounds)
     if task is None or not task.sends:
         return [first, f"There were {rounds}."] if result.rounds else [first]
     kinds = listed(list(dict.fromkeys(kind.words for kind in task.sends.values())))
@@ -105,14 +102,13 @@ def who(result: Result) -> list[str]:
     n = result.n
     if n.used is None:
         return []
-    events = f", {plural(n.events, 'event')}" if n.events is not None else ""
-    clusters = f", {plural(n.clusters, 'cluster')}" if n.clusters is not None else ""
-    said = [f"The analysis describes {plural(n.used, 'patient')}{events}{clusters}."]
+    events = f", {EVENTS(n.events)}" if n.events is not None else ""
+    clusters = f", {CLUSTERS(n.clusters)}" if n.clusters is not None else ""
+    said = [f"The analysis describes {PATIENTS(n.used)}{events}{clusters}."]
     if n.dropped is None:
         return [*said, "How many were left out for missing values is not shown, because the number is small."]
     if n.dropped:
-        was = "was" if n.dropped == 1 else "were"
-        said.append(f"{plural(n.dropped, 'patient')} {was} left out for missing values.")
+        said.append(LEFT_OUT(n.dropped))
     return said
 
 
@@ -129,6 +125,11 @@ def exactness(result: Result) -> list[str]:
 
 def conventions(result: Result) -> list[str]:
     """One sentence for each convention."""
+    return [f"{label}: {words}." for label, words in convention_words(result)]
+
+
+def convention_words(result: Result) -> list[tuple[str, str]]:
+    """What each convention is about, and what holds."""
     level = result.conventions.get("level")
     said = []
     for name, value in result.conventions.items():
@@ -142,7 +143,7 @@ def conventions(result: Result) -> list[str]:
             label = f"{level * 100:g}% confidence intervals"
         if name == "quantile_type":
             words = f"type {value} of Hyndman and Fan"
-        said.append(f"{label}: {words}.")
+        said.append((label, words))
     return said
 
 
@@ -151,7 +152,7 @@ def privacy(result: Result, hospitals: int, simulated: bool = False) -> list[str
     kept, said = result.privacy, []
     if kept.secure_sum:
         least = kept.smallest_sum_of_sites or hospitals
-        said.append(f"Only sums over at least {plural(least, 'hospital')} could be read.")
+        said.append(f"Only sums over at least {HOSPITALS(least)} could be read.")
     elif not simulated:
         said.append("The coordinating hospital received the totals of each hospital, encrypted end to end.")
     if kept.rules == "off":
@@ -163,7 +164,7 @@ def privacy(result: Result, hospitals: int, simulated: bool = False) -> list[str
     if kept.suppressed:
         said.append(f"Not shown for privacy: {listed(list(kept.suppressed))}.")
     if kept.refused:
-        said.append(f"Refused by {plural(len(kept.refused), 'hospital')}.")
+        said.append(f"Refused by {HOSPITALS(len(kept.refused))}.")
     return said
 
 

@@ -16,6 +16,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from friendlyfl import __version__
+from friendlyfl.core.texts import HIDDEN
 from friendlyfl.tasks.base import Done, EachTask, Task
 from friendlyfl.tasks.dictionary import SITE
 from friendlyfl.tasks.disclosure import DROPPED, DROPPED_HIDDEN, USED
@@ -67,8 +68,7 @@ def finished(
     notes = [*([done.answer] if done.answer else []), *pieces.pop("notes", ()), *exchange.notes]
     suppressed = list(pieces.pop("suppressed", ()))
     if hidden:
-        cells = "1 number of people" if hidden == 1 else f"{hidden} numbers of people"
-        suppressed.append(f"{cells}: too small to show at a hospital, or giving such a number away")
+        suppressed.append(HIDDEN(hidden))
     if dropped_hidden:
         suppressed.append("the number of rows left out")
         notes.append(DROPPED_NOTE)

@@ -31,11 +31,6 @@ KINDS = {
 }
 
 
-def translatable(text: str) -> str:
-    """Mark a label for translation; faces translate, tasks do not."""
-    return text
-
-
 def fits(kind: str, spec: ColumnSpec) -> bool:
     """Whether a column of the dictionary can play this part."""
     if kind == "yes/no":

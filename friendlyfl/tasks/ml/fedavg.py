@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from friendlyfl.core.errors import UsageError
+from friendlyfl.core.texts import translatable
 from friendlyfl.tasks import (
     Choice,
     Column,
@@ -32,7 +33,6 @@ from friendlyfl.tasks.ml import learned, metrics
 from friendlyfl.tasks.ml.learner import Course, DivergedError, Learner, flat, shaped
 from friendlyfl.tasks.ml.sklearn_learner import SklearnLearner
 from friendlyfl.tasks.ml.torch_learner import TorchLearner
-from friendlyfl.tasks.params import translatable
 from friendlyfl.tasks.stats.measurements import FLAT
 from friendlyfl.tasks.stats.moments import unit_near
 
