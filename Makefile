@@ -7,7 +7,7 @@ STAMP := .venv/.installed
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-sqlite test-browser test-slow test-postgres check format docs pictures bench pins clean
+.PHONY: help install demo test test-sqlite test-browser test-slow test-postgres check format docs words pictures bench pins clean
 
 help: ## List these commands
 	@echo "FriendlyFL. Start with 'make demo'."
@@ -75,6 +75,9 @@ format: install ## Put the sources into the house style
 
 docs: install ## Write the pages of docs/tasks anew, from the tasks themselves
 	$(BIN)/python -m friendlyfl.cli.task_pages docs/tasks
+
+words: install ## Write the list of all texts of the portal, for those who translate it (words.pot)
+	$(BIN)/python -m friendlyfl.cli.word_list words.pot
 
 pictures: install ## Make the pictures of the clinician guide anew from the running product
 	FRIENDLYFL_PICTURES=docs/images/portal $(BIN)/python -m pytest -m "browser and not slow" tests/e2e/test_portal_tour.py

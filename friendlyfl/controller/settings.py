@@ -47,6 +47,7 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "friendlyfl.controller.portal.context.line",
             ],
+            "builtins": ["friendlyfl.controller.portal.templatetags.words"],
             "libraries": {
                 name: f"friendlyfl.controller.portal.templatetags.{name}"
                 for name in ("portal", "projects", "results")

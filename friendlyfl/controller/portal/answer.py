@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from friendlyfl.controller.plans import Content, PlanStep
+from friendlyfl.controller.portal.ours import called, ours
 from friendlyfl.core.errors import WireError
 from friendlyfl.tasks import methods, publication
 from friendlyfl.tasks.dictionary import Dictionary
@@ -71,7 +72,7 @@ def of(step: PlanStep, plan: Content, values: dict[str, Any]) -> Answer:
         words = _(
             "This result is written in a way that this version cannot show. Its file can be downloaded."
         )
-        return Answer(step.seq, step.title, "", words)
+        return Answer(step.seq, called(step.title), "", words)
 
 
 def _of(step: PlanStep, plan: Content, result: Result) -> Answer:
@@ -83,7 +84,7 @@ def _of(step: PlanStep, plan: Content, result: Result) -> Answer:
     made = [_table(f"t{step.seq}-{place}", one) for place, one in enumerate(tables)]
     return Answer(
         seq=step.seq,
-        title=step.title,
+        title=called(step.title),
         question=task.question if task else "",
         lead=lead,
         more=more[:SAID] if len(more) <= SAID else (),
@@ -102,7 +103,7 @@ def _of(step: PlanStep, plan: Content, result: Result) -> Answer:
                     of_rows(
                         study,
                         f"figure-{number}",
-                        _("Numbers of the figure: %(title)s") % {"title": drawing.title},
+                        _("Numbers of the figure: %(title)s") % {"title": ours(drawing.title)},
                         drawing.table,
                     ),
                 ),
@@ -130,7 +131,15 @@ def _file_words(name: str) -> str:
         "smd": _("standardised differences"),
         "groups": _("groups"),
     }
-    return words.get(name) or str(TABLES.get(name, name.replace("_", " ")))
+    return words.get(name) or called(str(TABLES.get(name, name.replace("_", " "))))
+
+
+def conventions(result: Result) -> list[str]:
+    """One sentence for each convention."""
+    pairs = methods.convention_words(result)
+    return [
+        _("%(about)s: %(holds)s.") % {"about": ours(about), "holds": ours(holds)} for about, holds in pairs
+    ]
 
 
 def _computed(result: Result, plan: Content, step: PlanStep) -> list[tuple[str, list[str]]]:
@@ -143,7 +152,7 @@ def _computed(result: Result, plan: Content, step: PlanStep) -> list[tuple[str, 
         hospitals,
     )
     task = methods.task_of(result)
-    name = task.title if task else step.title
+    name = _(task.title) if task else step.title
     method = _("%(name)s (task %(task)s, version %(version)s).") % {
         "name": name,
         "task": result.task,
@@ -152,7 +161,7 @@ def _computed(result: Result, plan: Content, step: PlanStep) -> list[tuple[str, 
     if not result.rounds:
         return [(_("Method"), [method]), (_("Privacy"), [_("No number was sent.")])]
     rows = [
-        (_("Method"), [method, *methods.conventions(result)]),
+        (_("Method"), [method, *conventions(result)]),
         (_("Patients"), methods.who(result)),
         (_("Rounds"), [over % {"n": hospitals}, _("%(exchanges)s with each.") % {"exchanges": exchanges}]),
         (_("Exactness"), methods.exactness(result)),

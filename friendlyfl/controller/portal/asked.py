@@ -12,7 +12,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from friendlyfl.controller import plans
-from friendlyfl.controller.portal.steps import choices, patients
+from friendlyfl.controller.portal.ours import called
+from friendlyfl.controller.portal.steps import asked, choices, patients
 from friendlyfl.core.errors import FriendlyError
 from friendlyfl.tasks import catalogue, engine
 from friendlyfl.tasks.base import Count, EachTask, Task
@@ -102,7 +103,7 @@ def _step(
     policy: Policy,
     facts: Mapping[str, Any],
 ) -> Step:
-    shown = Step(step.seq, step.title, "", f"{step.task} {step.version}", name=step.task)
+    shown = Step(step.seq, called(step.title), "", f"{step.task} {step.version}", name=step.task)
     try:
         task = engine.make_task(
             step.task, step.version, step.parameters, dictionary, len(plan.seats), where=step.criteria
@@ -111,7 +112,7 @@ def _step(
         shown.problem = error.message
         return shown
     kind = type(task)
-    shown.question = catalogue.filled(catalogue.asks(kind, task.values), task.values, dictionary)
+    shown.question = asked(kind, task.values, dictionary)
     shown.chosen = choices(kind, task.values, dictionary)[0]
     shown.patients = patients(step.cohort, dictionary)
     reads = (*task.columns, *(task.cohort.columns if task.cohort else ()))

@@ -62,7 +62,12 @@ def task(request: HttpRequest, task: str) -> HttpResponse:
         "sends": _sends(kind),
         "reader": _(declared.reader(kind)),
         "asks": [
-            {**row, "label": _(row["label"]), "help": _(row["help"]) if row["help"] else ""}
+            {
+                **row,
+                "label": _(row["label"]),
+                "takes": steps.takes(kind.parameters[row["name"]]),
+                "help": _(row["help"]) if row["help"] else "",
+            }
             for row in declared.parameters(kind)
         ],
         "lacks": kind.lacks(),
@@ -164,9 +169,9 @@ def _example(task: str, kind: type[Task]) -> dict[str, Any]:
 
 def _conventions(found: Example) -> list[str]:
     """How it is computed, in sentences."""
-    from friendlyfl.tasks import methods
+    from friendlyfl.controller.portal import answer
 
-    return methods.conventions(found.result) if found.result else []
+    return answer.conventions(found.result) if found.result else []
 
 
 def _chosen(kind: type[Task], dictionary: Dictionary) -> list[tuple[str, str]]:

@@ -25,6 +25,7 @@ from django.utils.translation import gettext_lazy
 from friendlyfl.controller import chain, departed, here, plans
 from friendlyfl.controller.models import Departure, Peer, Plan, Project, Run
 from friendlyfl.controller.portal.forms import Plain
+from friendlyfl.controller.portal.ours import called
 from friendlyfl.controller.portal.page import may, page
 from friendlyfl.core.errors import FriendlyError
 from friendlyfl.tasks import registry
@@ -202,8 +203,8 @@ def _declared(line: Line) -> tuple[dict[str, str], str]:
     try:
         task = registry.find(step.task, step.version)
     except FriendlyError:
-        return own, step.title
-    return {**own, **{name: _(kind.words) for name, kind in task.sends.items()}}, step.title
+        return own, called(step.title)
+    return {**own, **{name: _(kind.words) for name, kind in task.sends.items()}}, called(step.title)
 
 
 def _plan(row: Departure) -> Plan | None:

@@ -18,6 +18,7 @@ from friendlyfl.controller.models import Project, Reading
 from friendlyfl.controller.portal import tables
 from friendlyfl.controller.portal.dictionary import Agreed, agreed_columns, find_project
 from friendlyfl.controller.portal.mapping_forms import DERIVED, MapColumn
+from friendlyfl.controller.portal.ours import ours
 from friendlyfl.controller.portal.page import actor, form_of, may, page
 from friendlyfl.core.errors import ConflictError, FriendlyError, NotFoundError
 
@@ -133,7 +134,7 @@ def _mapped(
     if found is None:
         return Mapped(agreed, words_of(entry), "wait", _("Not checked yet"))
     if found["problem"]:
-        return Mapped(agreed, words_of(entry), "bad", found["problem"])
+        return Mapped(agreed, words_of(entry), "bad", ours(found["problem"]))
     said = _("Fits: %(n)s values, %(missing)s missing.")
     counts = {name: number_format(found[name], force_grouping=True) for name in ("n", "missing")}
     return Mapped(agreed, words_of(entry), "ok", said % counts)

@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 
 from friendlyfl.controller import actions, here, matters
 from friendlyfl.controller.models import HeldPost, Identity, Peer, Person
+from friendlyfl.controller.portal.ours import ours
 from friendlyfl.controller.portal.project_facts import compare_page
 from friendlyfl.core import run as core_run
 from friendlyfl.core.limits import GIB
@@ -108,7 +109,7 @@ def _line() -> list[Notice]:
     row: Identity = here.identity()
     if not row.line_trouble:
         return []
-    return [Notice(row.line_trouble, reverse("portal:settings"), row.line_trouble_since, waits=True)]
+    return [Notice(ours(row.line_trouble), reverse("portal:settings"), row.line_trouble_since, waits=True)]
 
 
 def _disk() -> list[Notice]:
@@ -142,7 +143,7 @@ def _ended() -> list[Notice]:
     }
     notices = []
     for run in matters.ended()[:KEPT]:
-        said = {"run": run.number, "project": run.project.name, "why": actions.reason_words(run)}
+        said = {"run": run.number, "project": run.project.name, "why": ours(actions.reason_words(run))}
         page = "portal:results" if run.state == core_run.SUCCEEDED else "portal:run"
         notices.append(Notice((words[run.state] % said).strip(), reverse(page, args=[run.pk]), run.ended_at))
     return notices

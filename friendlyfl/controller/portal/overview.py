@@ -8,8 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
 from friendlyfl.controller import actions, plans
 from friendlyfl.controller.models import Departure, Project, Run
+from friendlyfl.controller.portal.ours import called, ours
 from friendlyfl.controller.portal.words import TAGS
 from friendlyfl.core import run as core_run
 
@@ -45,7 +49,7 @@ def shown(run: Run) -> Shown:
     """How a run reads in a list."""
     tag, word = TAGS[run.state][0], str(TAGS[run.state][1])
     if run.state == core_run.STANDBY and not run.project.coordinates:
-        word = "Waiting for this hospital"
+        word = _("Waiting for this hospital")
     ended = run.state in core_run.ENDED
     return Shown(
         pk=run.pk,
@@ -53,7 +57,7 @@ def shown(run: Run) -> Shown:
         number=run.number,
         tag=tag,
         word=word,
-        where=actions.reason_words(run) or _place(run),
+        where=ours(actions.reason_words(run)) or _place(run),
         at=run.ended_at if ended and run.ended_at else run.started_at,
         ended=ended,
         succeeded=run.state == core_run.SUCCEEDED,
@@ -62,28 +66,32 @@ def shown(run: Run) -> Shown:
 
 def _place(run: Run) -> str:
     if run.state == core_run.SUCCEEDED:
-        return "The result is there"
+        return _("The result is there")
     steps = plans.read(bytes(run.plan.raw)).steps
     if run.state == core_run.RUNNING and not run.step and not run.project.coordinates:
-        return "This hospital is ready; the coordinator begins when all are"
+        return _("This hospital is ready; the coordinator begins when all are")
     if run.state in (core_run.STANDBY, core_run.PREPARING) or not run.step:
-        return f"{len(steps)} step{'s' if len(steps) > 1 else ''} to do"
-    title = steps[run.step - 1].title
-    return f"{title}: step {run.step} of {len(steps)}, round {max(run.round, 1)}"
+        return ngettext("%(n)d step to do", "%(n)d steps to do", len(steps)) % {"n": len(steps)}
+    return _("%(title)s: step %(step)d of %(steps)d, round %(round)d") % {
+        "title": called(steps[run.step - 1].title),
+        "step": run.step,
+        "steps": len(steps),
+        "round": max(run.round, 1),
+    }
 
 
 def projects() -> list[dict[str, Any]]:
     """This site's part in each project, in words."""
     words = {
-        "joining": "waiting for the coordinator to let this hospital in",
-        "new": "not known to the Routing Server yet",
-        "closed": "closed",
+        "joining": _("waiting for the coordinator to let this hospital in"),
+        "new": _("not known to the Routing Server yet"),
+        "closed": _("closed"),
     }
     return [
         {
             "pk": project.pk,
             "name": project.name,
-            "part": "this hospital coordinates" if project.coordinates else "this hospital takes part",
+            "part": _("this hospital coordinates") if project.coordinates else _("this hospital takes part"),
             "state": words.get(project.state, ""),
         }
         for project in Project.objects.order_by("name")
@@ -92,4 +100,4 @@ def projects() -> list[dict[str, Any]]:
 
 def last_departure() -> dict[str, Any] | None:
     line = Departure.objects.order_by("-n").first()
-    return {"at": datetime.fromisoformat(line.at), "what": line.what} if line else None
+    return {"at": datetime.fromisoformat(line.at), "what": ours(line.what)} if line else None

@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.urls import reverse
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
 from friendlyfl.controller import actions, members
-from friendlyfl.controller.models import Peer, Project, Run
+from friendlyfl.controller.models import Approval, Peer, Project, Run
+from friendlyfl.controller.portal.ours import ours
 from friendlyfl.controller.portal.words import TAGS
 from friendlyfl.core import run as core_run
 
@@ -99,11 +101,20 @@ def _run(project: Project, run: Run) -> ShownRun:
         run.number,
         tag,
         word,
-        actions.reason_words(run),
+        ours(actions.reason_words(run)),
         at,
         not ended,
         run.state == core_run.SUCCEEDED,
     )
+
+
+def end_words(word: Approval) -> str:
+    """How long a yes holds, in the reader's language."""
+    if word.once:
+        return _("for one run")
+    if word.until is None:
+        return _("until it is taken back")
+    return _("for all runs until %(day)s") % {"day": date_format(word.until, "DATE_FORMAT")}
 
 
 # --- what to do next ---

@@ -8,7 +8,8 @@ from django.utils.translation import gettext as _
 
 from friendlyfl.controller import approvals, here, matters, members, plans
 from friendlyfl.controller.models import Peer, Plan, Project
-from friendlyfl.controller.portal.project_facts import Act, Runs, about, runs_of, to
+from friendlyfl.controller.portal.ours import called
+from friendlyfl.controller.portal.project_facts import Act, Runs, about, end_words, runs_of, to
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ def mine(project: Project, page: int) -> Mine:
     if project.state == "joining":
         return Mine(peer, 0, None, [], "wait", _("Waiting to be let in"), "", "", Act(""), alarms, Runs())
     plan = project.plans.filter(current=True).last()
-    steps = [step.title for step in plans.read(bytes(plan.raw)).steps] if plan else []
+    steps = [called(step.title) for step in plans.read(bytes(plan.raw)).steps] if plan else []
     tag, word, more, asked = _my_word(project, plan)
     version = project.mappings.order_by("-version").values_list("version", flat=True).first()
     mapping = (
@@ -62,7 +63,7 @@ def _my_word(project: Project, plan: Plan | None) -> tuple[str, str, str, bool]:
         return (
             "ok",
             _("Approved"),
-            more % {"person": word.person, "until": approvals.end_words(word)},
+            more % {"person": word.person, "until": end_words(word)},
             False,
         )
     if word is not None and lacks == approvals.DECLINED:

@@ -14,7 +14,8 @@ from django.utils.translation import ngettext
 
 from friendlyfl.controller import approvals, drafts, here, matters, members, plans, runs
 from friendlyfl.controller.models import Approval, Invitation, Peer, Plan, Project, Run
-from friendlyfl.controller.portal.project_facts import Act, Runs, about, runs_of, to
+from friendlyfl.controller.portal.ours import called
+from friendlyfl.controller.portal.project_facts import Act, Runs, about, end_words, runs_of, to
 
 PREPARED = ("ready", "computing", "answered", "done")  # states of a seat in a run that begins
 
@@ -87,7 +88,7 @@ def ours(project: Project, page: int) -> Ours:
     asked = [site for site in content.seats if site != here.site()] if content else []
     yes = sum(1 for site in asked if site in words and not words[site][1])
     alarms = [peer for peer in peers.values() if peer.doubted or peer.aside]
-    steps = [step.title for step in (content.steps if content and not drafted else drafted)]
+    steps = [called(step.title) for step in (content.steps if content and not drafted else drafted)]
     found = Ours(hospitals, joined, codes, plan, steps, changed, len(asked), yes, Act(""), alarms, shown)
     return replace(found, act=_ours_next(project, found))
 
@@ -152,7 +153,7 @@ def _standing(
         word, lacks = said
         by = {"person": word.person}
         if not lacks:
-            until = approvals.end_words(word)
+            until = end_words(word)
             return "ok", _("Approved"), _("By %(person)s, %(until)s.") % {**by, "until": until}
         if lacks == approvals.DECLINED:
             return "bad", _("Declined"), _("By %(person)s: %(reason)s") % {**by, "reason": word.reason}

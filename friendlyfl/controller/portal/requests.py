@@ -22,6 +22,7 @@ from friendlyfl.controller.portal import asked
 from friendlyfl.controller.portal.exceptions import in_words
 from friendlyfl.controller.portal.forms import Plain
 from friendlyfl.controller.portal.page import actor, form_of, may, page
+from friendlyfl.controller.portal.project_facts import end_words
 from friendlyfl.controller.portal.steps import patients
 from friendlyfl.core.errors import UsageError
 from friendlyfl.tasks.dictionary import Dictionary
@@ -269,15 +270,6 @@ def _why(word: Approval) -> str:
     if word.reason == actions.decide.TAKEN_BACK:
         return _("%(person)s took the approval back on %(day)s.")
     return _("%(person)s declined on %(day)s: %(reason)s")
-
-
-def end_words(word: Approval) -> str:
-    """How long a yes holds, in the reader's language."""
-    if word.once:
-        return _("for one run")
-    if word.until is None:
-        return _("until it is taken back")
-    return _("for all runs until %(day)s") % {"day": date_format(word.until, "DATE_FORMAT")}
 
 
 urlpatterns = [

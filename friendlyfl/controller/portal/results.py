@@ -17,6 +17,7 @@ from friendlyfl.controller import actions, figures, members, plans
 from friendlyfl.controller.actions.result import JSON, PACK
 from friendlyfl.controller.models import Run
 from friendlyfl.controller.portal import answer
+from friendlyfl.controller.portal.ours import ours
 from friendlyfl.controller.portal.page import actor, may, page
 from friendlyfl.core import run as core_run
 
@@ -73,7 +74,7 @@ def _missing(run: Run, plan: plans.Content, here: int) -> list[str]:
         )
         todo = _("What this hospital contributed is in its ledger. Ask %(name)s about the results.")
         return [shared % {"name": name}, todo % {"name": name}]
-    why = actions.reason_words(run)
+    why = ours(actions.reason_words(run))
     if here:
         return [_("This run ended before all steps were done."), why]
     words = _("There is no result, because this run was stopped.")

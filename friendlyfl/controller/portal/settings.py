@@ -231,7 +231,7 @@ def allowed(request: HttpRequest) -> HttpResponse:
 def title_of(name: str) -> str:
     """The method's name; a task that cannot be loaded is shown by its own."""
     try:
-        return str(registry.find(name).title)
+        return _(str(registry.find(name).title))
     except (FriendlyError, ImportError):
         return name
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from friendlyfl.controller.portal.ours import ours
 from friendlyfl.controller.portal.story import RunStory, SeatStory
 from friendlyfl.controller.portal.words import TAGS
 from friendlyfl.core import run as core_run
@@ -222,7 +223,7 @@ def _row(story: RunStory, seat: core_run.Seat, now: Now) -> SiteRow:
         round=seat.round if seat.status == "left" else (run.round if run.step else 0),
         share=done,
         heard=datetime.fromtimestamp(heard, UTC) if heard else None,
-        why=sentence(seat.reason) if seat.reason else "",
+        why=ours(sentence(seat.reason)) if seat.reason else "",
     )
 
 

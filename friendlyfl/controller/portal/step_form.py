@@ -13,10 +13,12 @@ from django import forms
 from django.http import QueryDict
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from friendlyfl.controller.portal.forms import Plain
+from friendlyfl.controller.portal.ours import ours
 from friendlyfl.controller.portal.steps import in_words
 from friendlyfl.core.errors import UsageError
 from friendlyfl.core.limits import NAME
@@ -221,7 +223,7 @@ class StepForm(Plain):
         """The task's own help, what may be given, and what holds if nothing is."""
         said = [_(parameter.help).rstrip(".")] if parameter.help else []
         if isinstance(parameter, Number | Numbers):
-            said.append(_(catalogue.takes(parameter)).capitalize())
+            said.append(capfirst(ours(catalogue.takes(parameter))))
         if isinstance(parameter, Number | Flag) and parameter.default is not None:
             said.append(_("Usual: %(value)s") % {"value": _(catalogue.default(parameter))})
         return ". ".join(said) + "." if said else ""

@@ -3,6 +3,7 @@
 Everything comes from the task's own declaration. Forms for a step are in step_form.
 """
 
+import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,10 +12,12 @@ from django.utils.translation import gettext as _
 
 from friendlyfl.controller.models import Step
 from friendlyfl.controller.plans import PlanStep
+from friendlyfl.controller.portal.ours import called, ours
 from friendlyfl.core.errors import FriendlyError
 from friendlyfl.tasks import catalogue, disclosure, engine, registry
 from friendlyfl.tasks.base import Task
 from friendlyfl.tasks.cohort import Cohort
+from friendlyfl.tasks.criteria import Condition, Joined, Not, bracketed
 from friendlyfl.tasks.dictionary import SITE, Dictionary
 from friendlyfl.tasks.params import Choice, Column, Columns, Number, Numbers, Parameter
 from friendlyfl.tasks.terms import factors_of
@@ -60,7 +63,7 @@ def _shown(step: Step | PlanStep, dictionary: Dictionary, cohort: str, sites: in
         kind = registry.find(step.task, step.version)
     except FriendlyError as error:
         nothing: list[tuple[str, str]] = []
-        name = step.title
+        name = called(step.title)
         return Shown(step.seq, step.task, name, name, name, nothing, [], "", [], 0, "", error.message)
     problem = refused = ""
     rounds = kind.max_rounds
@@ -76,8 +79,8 @@ def _shown(step: Step | PlanStep, dictionary: Dictionary, cohort: str, sites: in
     return Shown(
         seq=step.seq,
         task=step.task,
-        title=step.title,
-        method=kind.title,
+        title=called(step.title),
+        method=_(kind.title),
         question=asked(kind, step.parameters, dictionary),
         chosen=chosen,
         usual=usual,
@@ -106,7 +109,19 @@ def patients(cohort: str, dictionary: Dictionary) -> str:
         read = Cohort.read(cohort, dictionary)
     except FriendlyError:
         return cohort
-    return read.words if read else ""
+    return condition(read.condition) if read else ""
+
+
+def condition(part: Condition) -> str:
+    """A condition in words, part by part."""
+    if isinstance(part, Not):
+        return _("not (%(condition)s)") % {"condition": condition(part.part)}
+    if isinstance(part, Joined):
+        both = _("%(some)s and %(more)s") if part.word == "and" else _("%(some)s or %(more)s")
+        said = [bracketed(one, condition(one), Joined) for one in part.parts]
+        return functools.reduce(lambda some, more: both % {"some": some, "more": more}, said)
+    text, values = part.phrase
+    return _(text).format(**values)
 
 
 def choices(
@@ -141,6 +156,15 @@ def in_words(parameter: Parameter[Any], value: Any, dictionary: Dictionary) -> s
     )
     unit = parameter.unit if isinstance(parameter, Number | Numbers) else ""
     return f"{text} {unit}".strip()
+
+
+def takes(parameter: Parameter[Any]) -> str:
+    """What may be given. Here nothing is typed, so options are named by their words."""
+    if isinstance(parameter, Choice):
+        return _("one of %(options)s") % {
+            "options": ", ".join(_(words) for words in parameter.words.values())
+        }
+    return ours(catalogue.takes(parameter))
 
 
 def term_words(term: str, dictionary: Dictionary) -> str:

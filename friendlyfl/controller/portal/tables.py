@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from friendlyfl.controller import readings
 from friendlyfl.controller.models import Dataset, Reading
+from friendlyfl.controller.portal.ours import ours
 from friendlyfl.tasks.places import Place, shown
 
 TYPES = {
@@ -87,7 +88,7 @@ def _notes(column: dict[str, Any], values: bool) -> list[str]:
             cells = dict.fromkeys(f"“{value}”" for _row, _line, value in column["odd"])
             found.append(_("What stands there: %(cells)s.") % {"cells": ", ".join(cells)})
     elif values:
-        found += column.get("notes", [])
+        found += [ours(note) for note in column.get("notes", [])]
     return found
 
 
@@ -108,7 +109,8 @@ def odd_words(column: dict[str, Any]) -> str:
 
 def file_words(dataset: Dataset) -> list[str]:
     """What was guessed of the file itself."""
-    return list(dataset.description.get("file", dataset.description.get("guessed", ())[:1]))
+    said = dataset.description.get("file", dataset.description.get("guessed", ())[:1])
+    return [ours(sentence) for sentence in said]
 
 
 def where(dataset: Dataset) -> str:

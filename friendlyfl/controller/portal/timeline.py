@@ -12,6 +12,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from friendlyfl.controller.portal.ours import ours
 from friendlyfl.controller.portal.standing import Now, many, names_of, round_words, span, step_words
 from friendlyfl.controller.portal.story import Fact, RunStory, SeatStory, Story
 from friendlyfl.core import run as core_run
@@ -89,7 +90,7 @@ def _lost_words(fact: Fact, now: Now) -> str:
         return _("%(sites)s have not answered before the deadline and are out of this run.") % {
             "sites": names
         }
-    return _("%(site)s is out of this run. %(why)s") % {"site": names, "why": sentence(fact.code)}
+    return _("%(site)s is out of this run. %(why)s") % {"site": names, "why": ours(sentence(fact.code))}
 
 
 def _quorum_words(quorum: int, left: int) -> str:
@@ -120,7 +121,7 @@ def _of_seat(story: Any, fact: Fact, now: Now) -> Line:
         return Line(_("This hospital approved the plan"), fact.at)
     if fact.kind == "ready":
         return Line(_("The data here fit the plan. This hospital is ready"), fact.at)
-    return Line(_("Nothing was sent. %s") % sentence(fact.code), fact.at, "bad")
+    return Line(_("Nothing was sent. %s") % ours(sentence(fact.code)), fact.at, "bad")
 
 
 def _step_line(story: Story, fact: Fact, now: Now) -> Line:

@@ -24,6 +24,7 @@ from friendlyfl.controller.models import (
     SiteProgress,
     SmallContent,
 )
+from friendlyfl.controller.portal.ours import called, ours
 from friendlyfl.controller.portal.round_chart import Chart, Point, chart
 from friendlyfl.controller.portal.standing import Now
 from friendlyfl.controller.portal.story import Round, RunStory, SeatStory, brief
@@ -130,13 +131,13 @@ def _now(run: Run, story: RunStory | SeatStory, content: plans.Content) -> Now:
         here=me.site,
         names=names,
         coordinator=names.get(run.project.coordinator, ""),
-        titles=[step.title for step in content.steps],
+        titles=[called(step.title) for step in content.steps],
         most=_most(bytes(run.plan.raw)),
         told={row.site: (row.fraction, row.heard_at.timestamp()) for row in told},
         approved=_approved(run) if waits else frozenset(),
         confirmed=_confirmed(run) if stopped else frozenset(),
-        reason=actions.reason_words(run),
-        trouble=me.line_trouble,
+        reason=ours(actions.reason_words(run)),
+        trouble=ours(me.line_trouble),
         trouble_since=me.line_trouble_since.timestamp() if me.line_trouble_since else 0.0,
     )
 
@@ -243,7 +244,7 @@ def log_lines(run: Run, rows: Sequence[LogLine], names: dict[str, str]) -> list[
             "site": names.get(row.site, row.site[:8]),
             "step": row.step,
             "round": row.round,
-            "words": sentence(row.code),
+            "words": ours(sentence(row.code)),
             "detail": row.detail.splitlines()[0] if row.detail else "",
         }
         for row in rows

@@ -26,7 +26,7 @@ def full() -> None:
     world.study("Westbrook", name="Readmission within 30 days").propose()
     Identity.objects.filter(pk=1).update(
         line_trouble="We cannot reach the router at fl.example.org. Your data is safe and nothing was lost. "
-        "We try again every 30 seconds. If this lasts, ask IT whether port 443 is open.",
+        "There is no answer at all: if this lasts, ask IT whether port 443 is open.",
         line_trouble_since=timezone.now(),
     )
 
