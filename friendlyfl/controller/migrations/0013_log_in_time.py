@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('controller', '0011_word'),
+        ('controller', '0012_described'),
     ]
 
     operations = [
