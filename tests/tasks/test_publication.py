@@ -202,6 +202,22 @@ def test_a_script_leaves_out_the_rows_that_the_analysis_left_out(tmp_path, monke
     assert f"{found.result.tests['wilcoxon']['p']:.8g}"[:9] in capsys.readouterr().out
 
 
+def test_a_script_reads_the_factors_of_a_fixed_model_as_factors():
+    """Levels that look like numbers would otherwise equal no text, and the prediction would lack the term."""
+    words = {"smoke": {"type": "factor", "levels": ["0", "1"]}, "low": {"type": "integer", "range": [0, 1]}}
+    frame = pd.DataFrame({"smoke": ["0", "1"] * 20, "low": [0, 1, 1, 0] * 10})
+    parameters = {"outcome": "low", "predicted": "lp:-1+0.5*smoke1"}
+    found = Step(simulate("calibration", [frame], words, rules="off", **parameters), parameters)
+    assert "d['smoke'] = pd.Categorical(d['smoke'], ['0', '1'])" in in_python(
+        found, Dictionary.parse(words), 1
+    )
+
+
+def test_a_line_of_r_is_parted_between_statements_only():
+    step = Step(Result("x", "1", reproduce=Reproduce(r='d <- f("a", "b"); g("c; d"); h(`e; f`)')))
+    assert in_r(step, CLINIC, 1).splitlines()[-3:] == ['d <- f("a", "b")', 'g("c; d")', "h(`e; f`)"]
+
+
 def test_scripts_keep_what_they_cannot_take_apart():
     odd = Step(Result("x", "1", reproduce=Reproduce(r='paste("a; b")', python="not python at all ;(")))
     assert in_r(odd, CLINIC, 1).endswith('paste("a; b")')
