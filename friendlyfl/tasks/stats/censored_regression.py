@@ -183,9 +183,10 @@ class CensoredRegression(LocationScale):
         left = "-Inf" if self.lower is None else f"{self.lower:.17g}"
         right = "Inf" if self.upper is None else f"{self.upper:.17g}"
         y = wording.r_name(self.outcome)
-        low = f"{y} <= {left}" + (
-            f" | {wording.r_name(self.censored)} == {self._flagged()}" if self.censored else ""
-        )
+        low = f"{y} <= {left}"
+        if self.censored:
+            levels = self.spec(self.censored).levels
+            low += f" | {wording.r_name(self.censored)} == {wording.quoted(levels[1]) if levels else '1'}"
         # As intervals: a limit below has no lower end, a limit above no upper end.
         steps = [
             f"low <- with(d, {low})",
@@ -199,7 +200,3 @@ class CensoredRegression(LocationScale):
             f"summary(survival::survreg({formula}, data = d, dist = {wording.quoted('gaussian')}, {control}))"
         )
         return {"r": "; ".join([*steps, fit])}
-
-    def _flagged(self) -> str:
-        levels = self.spec(self.censored).levels
-        return wording.quoted(levels[1]) if levels else "1"
