@@ -69,6 +69,11 @@ class Cohort:
         """As R's subset() takes it, with the same rows."""
         return self.condition.r
 
+    @property
+    def python(self) -> str:
+        """As a data frame `d` of pandas takes it, with the same rows; there a missing cell differs from every value."""
+        return self.condition.python()
+
     def rows(self, values: Values) -> Bools:
         """Which rows are in."""
         return np.asarray(self.condition.met(values).yes)

@@ -1,7 +1,7 @@
 """What inclusion criteria are made of: comparisons of one column with values, joined by and, or, not.
 
-A condition tells which rows meet it, and itself in the grammar, in plain words and in R. Three values as in R: of a
-missing cell neither a comparison nor its opposite is met. Reading what a person typed is in `cohort`.
+A condition tells which rows meet it, and itself in the grammar, in plain words, in R and for pandas. Three values as
+in R: of a missing cell neither a comparison nor its opposite is met. Reading what a person typed is in `cohort`.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ COMPARE: dict[str, Callable[[Any, Any], Any]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
+OPPOSITE = {"=": "!=", "!=": "=", "<": ">=", "<=": ">", ">": "<=", ">=": "<"}
 IN = "in"
 EQUAL, UNEQUAL = translatable("{name} is {value}"), translatable("{name} is not {value}")
 ONE_OF = translatable("{name} is {value} or {last}")
@@ -124,6 +125,8 @@ class Comparison:
             if re.fullmatch(r"(?:[A-Za-z]|\.(?!\d))[\w.]*", self.spec.name)
             else f"`{self.spec.name}`"
         )
+        if self.by_rank:
+            return f"as.integer({name}) {self.sign} {self.values[0] + 1:.0f}"
         shown = [self._r_value(text) for text in self.texts]
         if self.spec.type == "factor" and self.sign not in ("=", "!=", IN):
             # R has no order of a plain factor, and that of a text is the alphabet's.
@@ -132,6 +135,28 @@ class Comparison:
         if self.sign == IN:
             return f"({' | '.join(f'{name} == {value}' for value in shown)})"  # %in% would take NA for a no
         return f"{name} {'==' if self.sign == '=' else self.sign} {shown[0]}"
+
+    @property
+    def by_rank(self) -> bool:
+        """An ordered factor's levels compared by their order, which R and pandas know by numbers only."""
+        return self.spec.type == "factor" and self.sign not in ("=", "!=", IN)
+
+    def python(self, opposite: bool = False) -> str:
+        column = f"d[{self.spec.name!r}]"
+        there = f"{column}.notna()"
+        if self.sign == IN:
+            found = f"{column}.isin([{', '.join(map(self._python_value, self.texts))}])"
+            return f"(~{found} & {there})" if opposite else found
+        sign = OPPOSITE[self.sign] if opposite else self.sign
+        if self.by_rank:
+            return f"(({column}.cat.codes {sign} {self.values[0]:.0f}) & {there})"
+        if self.spec.type == "date":
+            column = f"pd.to_datetime({column})"
+        found = f"({column} {'==' if sign == '=' else sign} {self._python_value(self.texts[0])})"
+        return f"({found} & {there})" if sign == "!=" else found
+
+    def _python_value(self, text: str) -> str:
+        return text if self.spec.is_number else repr(text)
 
     def _r_value(self, text: str) -> str:
         if self.spec.is_number:
@@ -166,6 +191,9 @@ class Not:
     def r(self) -> str:
         return f"!({self.part.r})"
 
+    def python(self, opposite: bool = False) -> str:
+        return self.part.python(not opposite)
+
 
 @dataclass(frozen=True)
 class Joined:
@@ -197,6 +225,10 @@ class Joined:
     def r(self) -> str:
         sign = " & " if self.word == "and" else " | "
         return sign.join(bracketed(part, part.r, Joined) for part in self.parts)
+
+    def python(self, opposite: bool = False) -> str:
+        sign = " & " if (self.word == "and") != opposite else " | "
+        return f"({sign.join(part.python(opposite) for part in self.parts)})"
 
 
 Condition = Comparison | Not | Joined

@@ -133,7 +133,7 @@ def _reproduce(task: Task, exchange: Exchange, given: Mapping[str, str]) -> Repr
     if task.cohort is not None:
         chosen["where"] = task.cohort.text
         r = r and f"d <- subset(d, {task.cohort.r}); {r}"
-        in_python = in_python and f"# d: the rows where {task.cohort.text}\n{in_python}"
+        in_python = in_python and f"d = d[{task.cohort.python}].reset_index(drop=True); {in_python}"
     if exchange.rules == "off":
         chosen["rules"] = "off"
     python = ", ".join(

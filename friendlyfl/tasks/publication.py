@@ -21,6 +21,7 @@ from typing import Any
 
 from friendlyfl.tasks import methods
 from friendlyfl.tasks.catalogue import chosen, typed
+from friendlyfl.tasks.cohort import Cohort
 from friendlyfl.tasks.dictionary import SITE, Dictionary
 from friendlyfl.tasks.figures import Drawing, drawings
 from friendlyfl.tasks.ml import model_file
@@ -264,17 +265,21 @@ def in_r(step: Step, dictionary: Dictionary, hospitals: int) -> str:
     if not call:
         return "# This analysis has no equivalent call in R."
     names = ", ".join(_quoted(name) for name in files_of(hospitals))
+    factors = _factors(step, dictionary)
+    # Else R takes a hospital's column of nothing but F for FALSE, and of 01 for 1.
+    texts = ", ".join(f'{_quoted(name)} = "character"' for name, _ in factors)
     lines = [
         "# The same analysis of one table that holds the rows of all hospitals.",
         f"files <- c({names})",
+        f"texts <- c({texts})" if texts else "texts <- NA",
         "read <- function(file, site) cbind(",
-        '  read.csv(file, na.strings = c("", "NA"), check.names = FALSE, stringsAsFactors = FALSE), .site = site)',
+        '  read.csv(file, na.strings = c("", "NA"), check.names = FALSE, colClasses = texts), .site = site)',
         "d <- do.call(rbind, Map(read, files, seq_along(files)))",
         "rownames(d) <- NULL",
     ]
     if SITE in call:
         lines.append("d$.site <- factor(d$.site)")
-    for name, levels in _factors(step, dictionary):
+    for name, levels in factors:
         column = f"d[[{_quoted(name)}]]"
         lines.append(f"{column} <- factor({column}, levels = c({', '.join(map(_quoted, levels))}))")
     return "\n".join([*lines, "", *_statements_of_r(call)])
@@ -306,7 +311,7 @@ def in_python(step: Step, dictionary: Dictionary, hospitals: int) -> str:
         "",
         f"files = {files_of(hospitals)!r}",
         f"texts = {{name: str for name in {[name for name, _ in factors]!r}}}",
-        "frames = [pd.read_csv(file, dtype=texts) for file in files]",
+        "frames = [pd.read_csv(file, dtype=texts, keep_default_na=False, na_values=['', 'NA']) for file in files]",
     ]
     if "frames" in call:  # references and levels are the dictionary's, which frames alone do not tell
         lines[1:1] = ["import json"]
@@ -336,9 +341,11 @@ def _statements_of_python(call: str) -> list[str]:
 
 
 def _factors(step: Step, dictionary: Dictionary) -> list[tuple[str, tuple[str, ...]]]:
-    """The factors among the columns that the step names; a fixed model names a column with its level."""
+    """The factors among the columns that the step and its criteria name; a fixed model names a column with its level."""
     said = " ".join(typed(value) for value in step.parameters.values())
     words = set(re.split(r"[,:*\s]+", said))
+    cohort = Cohort.read(step.where, dictionary)
+    words |= set(cohort.columns if cohort else ())
     return [
         (name, spec.levels)
         for name, spec in dictionary.items()

@@ -151,9 +151,11 @@ def test_the_scripts_read_the_tables_as_one(steps, tmp_path, monkeypatch):
     assert r.endswith("summary(fit)") and "\nfit <- glm(" in r
 
 
-# A number of each task's Result that its script prints too. Curves for each group (kaplan_meier, competing_risks) and
-# what Python's libraries do not have (feasibility, fine_gray) are not here.
+# A number of each task's Result that its script prints too. What Python's libraries do not have (feasibility,
+# fine_gray) is not here.
 PRINTED = {
+    "kaplan_meier": "tables.at_times.treatment=treated:52.0.se",
+    "competing_risks": "tables.at_times.treatment=treated:cardiac:52.0.cif",
     "table_one": "tables.numeric.age:treatment=treated.mean",
     "logistic_regression": "coefficients.age.estimate",
     "cox": "statistics.loglik",
@@ -216,6 +218,44 @@ def test_a_script_reads_the_factors_of_a_fixed_model_as_factors():
 def test_a_line_of_r_is_parted_between_statements_only():
     step = Step(Result("x", "1", reproduce=Reproduce(r='d <- f("a", "b"); g("c; d"); h(`e; f`)')))
     assert in_r(step, CLINIC, 1).splitlines()[-3:] == ['d <- f("a", "b")', 'g("c; d")', "h(`e; f`)"]
+
+
+def test_a_level_that_looks_like_no_text_stays_one(tmp_path, monkeypatch):
+    """A hospital with women only: its column of nothing but F is text, and not R's FALSE; None is no missing cell."""
+    dictionary = Dictionary.parse(
+        {"sex": {"type": "factor", "levels": ["F", "M"]}, "drug": {"type": "factor", "levels": ["None", "A"]}}
+    )
+    frame = pd.DataFrame({"sex": ["F", "F", "F"], "drug": ["None", "A", "None"]})
+    frame.to_csv(tmp_path / "site_1.csv", index=False)
+    monkeypatch.chdir(tmp_path)
+    parameters = {"variables": "drug"}
+    result = simulate("table_one", [frame], dictionary, rules="off", where="sex = F", **parameters)
+    found = Step(result, parameters, where="sex = F")
+    names: dict[str, object] = {}
+    exec(compile(in_python(found, dictionary, 1), "analysis.py", "exec"), names)
+    assert names["d"]["drug"].tolist() == ["None", "A", "None"]
+    assert 'texts <- c("sex" = "character", "drug" = "character")' in in_r(found, dictionary, 1)
+    assert "colClasses = texts" in in_r(found, dictionary, 1)
+
+
+CRITERIA = (
+    "not (age < 50 or sex = male) and nyha != I and bmi in (24, 25, 26, 27.1)",
+    "age != 60 or not sex in (male)",
+)
+
+
+@pytest.mark.parametrize("where", CRITERIA)
+def test_the_python_script_has_the_rows_of_the_cohort(where, tmp_path, monkeypatch):
+    datasets.export("clinic", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    frames = list(datasets.load("clinic").values())
+    frames[0].loc[::5, "age"] = None
+    frames[0].to_csv(tmp_path / "site_1.csv", index=False)
+    given = {"outcome": "lvef", "predictors": "treatment"}
+    result = simulate("linear_regression", frames, CLINIC, rules="off", where=where, **given)
+    names: dict[str, object] = {}
+    exec(compile(in_python(Step(result, given, where=where), CLINIC, 3), "analysis.py", "exec"), names)
+    assert len(names["d"]) == result.n.used
 
 
 def test_scripts_keep_what_they_cannot_take_apart():

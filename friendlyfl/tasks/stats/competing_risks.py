@@ -212,29 +212,43 @@ class CompetingRisks(Task):
         spec, r = self.spec(self.event), wording.r_name
         columns = [f"d${r(self.time)}", f"d${r(self.event)}", *([f"d${r(self.group)}"] if self.group else [])]
         censored = event_types.r_code(spec, event_types.censored_name(spec))
+        times = ", ".join(f"{t:g}" for t in self.times)
         calls = [
-            f"library(cmprsk); fit <- cuminc({', '.join(columns)}, rho = {self.rho:g}, cencode = {censored})"
+            f"library(cmprsk); fit <- cuminc({', '.join(columns)}, rho = {self.rho:g}, cencode = {censored})",
+            "fit",
         ]
-        calls.append(
-            f"timepoints(fit, c({', '.join(f'{t:g}' for t in self.times)}))" if self.times else "fit"
-        )
+        if times:
+            calls.append(f"at <- timepoints(fit, c({times})); at$est; sqrt(at$var)")
         if self.group:
             calls.append("fit$Tests")
         if self.entry:  # cuminc takes no entry times
-            levels = "" if spec.type == "factor" else f", 0:{len(self.types)}"
+            levels = "" if spec.type == "factor" else f", 0:{max(spec.grid_values):g}"
             left = f"{r(self.entry)}, {r(self.time)}, factor({r(self.event)}{levels})"
             by = r(self.group) if self.group else "1"
             calls = [
                 f"library(survival); fit <- survfit(Surv({left}) ~ {by}, d, id = seq_len(nrow(d)))",
-                "summary(fit)",
+                f"summary(fit, times = c({times}), extend = TRUE)" if times else "summary(fit)",
             ]
-        ended = f"d[{self.event!r}]"
-        if spec.type == "factor":
-            ended = f"d[{self.event!r}].map({{level: k for k, level in enumerate({list(spec.levels)!r})}})"
-        entry = f", entry=d[{self.entry!r}]" if self.entry else ""
-        return {
-            "r": "; ".join(calls),
-            "python": "import lifelines; lifelines.AalenJohansenFitter()"
-            f".fit(d[{self.time!r}], {ended}, event_of_interest=1{entry}).cumulative_density_"
-            "  # for each group and type of event; it breaks ties at random",
+        return {"r": "; ".join(calls), "python": "; ".join(self._python())}
+
+    def _python(self) -> list[str]:
+        spec, groups = self.spec(self.event), wording.python_groups(self.group)
+        codes = ".cat.codes.astype(int)" if spec.type == "factor" else ""
+        ended = f"rows[{self.event!r}]{codes}"
+        places = {
+            name: k if spec.type == "factor" else int(name) for k, name in enumerate(self.types, start=1)
         }
+        if self.entry:
+            fit = "lifelines.AalenJohansenFitter(calculate_variance=False)"
+            of = f"rows[{self.time!r}], {ended}, event_of_interest=k, entry=rows[{self.entry!r}]"
+            return [
+                "import lifelines",
+                f"pd.concat({{(name, k): {fit}.fit({of}).cumulative_density_.iloc[:, 0] for name, rows in {groups} "
+                f"for k in {list(places.values())}}}).to_string()  # it breaks ties at random",
+            ]
+        return [
+            "from statsmodels.duration.survfunc import CumIncidenceRight",
+            f"fits = {{name: CumIncidenceRight(rows[{self.time!r}], {ended}) for name, rows in {groups}}}",
+            "pd.concat({name: pd.DataFrame(dict(enumerate(fit.cinc, start=1)), index=fit.times) "
+            "for name, fit in fits.items()}).to_string()",
+        ]

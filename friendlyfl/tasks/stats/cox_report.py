@@ -231,20 +231,23 @@ def conventions(task: Cox, robust: bool) -> dict[str, Any]:
 def calls(task: Cox) -> dict[str, str]:
     """The same analysis of one table in R and in Python."""
     r = wording.r_name
-    event, yes = r(task.event), task.spec(task.event)
-    if yes.type == "factor":
-        event += f" == {wording.quoted(yes.levels[1])}"
+    event, happened = wording.happened(task.spec(task.event))
     times = ", ".join([*([r(task.entry)] if task.entry else []), r(task.time), event])
     sides = [":".join(r(part) for part in term.split(":")) for term in task.predictors]
     given = [f"strata({r(task.strata)})"] if task.strata else []
     formula = f"Surv({times}) ~ {' + '.join([*sides, *given])}"
     more = [f"cluster = {r(task.cluster)}"] if task.cluster else (["robust = TRUE"] if task.robust else [])
+    if task.robust and task.entry and not task.cluster:  # of rows with entry times R asks who is who
+        more = ["cluster = seq_len(nrow(d))"]
     fit = ", ".join([formula, "d", f'ties = "{task.ties}"', *more])
-    control = "control = coxph.control(eps = 1e-12, iter.max = 100)"
+    control = (
+        "control = coxph.control(eps = 1e-11, iter.max = 100)"  # smaller than R's own tolerance is a warning
+    )
+    table = f"d.assign(**{{{task.event!r}: {happened}}})" if task.spec(task.event).type == "factor" else "d"
     named = [
         f"duration_col={task.time!r}",
         f"event_col={task.event!r}",
-        f"formula={' + '.join(task.predictors)!r}",
+        f"formula={wording.python_formula('y', task.predictors).split(' ~ ', 1)[1]!r}",
         *([f"entry_col={task.entry!r}"] if task.entry else []),
         *([f"strata=[{task.strata!r}]"] if task.strata else []),
         *([f"cluster_col={task.cluster!r}"] if task.cluster else []),
@@ -252,7 +255,8 @@ def calls(task: Cox) -> dict[str, str]:
     ]
     ties = "" if task.ties == "efron" else "  # lifelines has Efron's ties only"
     return {
-        "r": f"library(survival); fit <- coxph({fit}, {control}); summary(fit); cox.zph(fit); "
+        "r": f"library(survival); fit <- coxph({fit}, {control}); summary(fit); logLik(fit); cox.zph(fit); "
         "basehaz(fit, centered = FALSE)",
-        "python": f"import lifelines; lifelines.CoxPHFitter().fit(d, {', '.join(named)}).print_summary(){ties}",
+        "python": f"import lifelines; fit = lifelines.CoxPHFitter().fit({table}, {', '.join(named)}); "
+        f"fit.summary.to_string(); fit.log_likelihood_; fit.concordance_index_{ties}",
     }

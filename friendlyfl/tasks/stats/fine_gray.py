@@ -323,11 +323,11 @@ class FineGray(Likelihood):
         censored = event_types.r_code(spec, event_types.censored_name(spec))
         time, event = r(self.time), r(self.event)
         if self.crr:
-            columns = ", ".join(wording.quoted(column) for column in self.columns)
-            codes = f"failcode = {name}, cencode = {censored}, gtol = 1e-12"
+            codes = f"failcode = {name}, cencode = {censored}, gtol = 1e-9, maxiter = 100"
             call = (
-                f"library(cmprsk); d <- na.omit(d[c({columns})]); "
-                f"x <- model.matrix(~ {right}, d)[, -1, drop = FALSE]; "
+                "library(cmprsk); "
+                f"x <- scale(model.matrix(~ {right}, d)[, -1, drop = FALSE], scale = FALSE); "
+                "x <- x[, qr(x)$pivot[seq_len(qr(x)$rank)], drop = FALSE]; "
                 f"summary(crr(d${time}, d${event}, x, {codes}))"
             )
         else:
@@ -337,7 +337,7 @@ class FineGray(Likelihood):
             call = (
                 "library(survival); d$id <- seq_len(nrow(d)); "
                 f"e <- finegray(Surv({time}, {ended}) ~ ., d, etype = {interest}); "
-                f"summary(coxph(Surv(fgstart, fgstop, fgstatus) ~ {right}, e, weights = fgwt, cluster = id, "
-                f'ties = "{self.ties}"))'
+                f"summary(fit <- coxph(Surv(fgstart, fgstop, fgstatus) ~ {right}, e, weights = fgwt, cluster = id, "
+                f'ties = "{self.ties}", control = coxph.control(eps = 1e-11, iter.max = 100))); logLik(fit)'
             )
         return {"r": call}

@@ -209,21 +209,46 @@ class KaplanMeier(Task):
     def _calls(self) -> dict[str, str]:
         """The same analysis of one table in R and in Python."""
         r = wording.r_name
-        event, yes = r(self.event), self.spec(self.event)
-        happened = f"d[{self.event!r}]"
-        if yes.type == "factor":
-            event += f" == {wording.quoted(yes.levels[1])}"
-            happened += f" == {yes.levels[1]!r}"
+        event, happened = wording.happened(self.spec(self.event))
         left = ", ".join([*([r(self.entry)] if self.entry else []), r(self.time), event])
         by = r(self.group) if self.group else "1"
         mean = f"print(fit, rmean = {self.tau:g})" if self.tau is not None else "print(fit)"
-        calls = [f'library(survival); fit <- survfit(Surv({left}) ~ {by}, d, conf.type = "{self.ci}")', mean]
+        times = ", ".join(f"{time:g}" for time in self.times)
+        calls = [
+            f'library(survival); fit <- survfit(Surv({left}) ~ {by}, d, conf.type = "{self.ci}")',
+            mean,
+            f"summary(fit, times = c({times}), extend = TRUE)" if times else "summary(fit)",
+        ]
         if self.group and not self.entry:  # survdiff takes no entry times
             strata = f" + strata({r(self.strata)})" if self.strata else ""
-            calls.append(f"survdiff(Surv({left}) ~ {by}{strata}, d, rho = {self.rho:g})")
-        entry = f", entry=d[{self.entry!r}]" if self.entry else ""
-        python = f"lifelines.KaplanMeierFitter().fit(d[{self.time!r}], {happened}{entry}).survival_function_"
-        return {
-            "r": "; ".join(calls),
-            "python": f"import lifelines; {python}  # for each group; its confidence limits are log-log",
-        }
+            calls.append(
+                f"test <- survdiff(Surv({left}) ~ {by}{strata}, d, rho = {self.rho:g}); test; test$chisq"
+            )
+        return {"r": "; ".join(calls), "python": "; ".join(self._python(happened))}
+
+    def _python(self, happened: str) -> list[str]:
+        """By statsmodels, whose errors are Greenwood's; its curves have a row for each time of an event."""
+        time, groups = f"d[{self.time!r}]", wording.python_groups(self.group)
+        ended = happened.replace("d[", "rows[", 1)
+        entry = f", entry=rows[{self.entry!r}]" if self.entry else ""
+        calls = [
+            "from statsmodels.duration.survfunc import SurvfuncRight, survdiff",
+            f"fits = {{name: SurvfuncRight(rows[{self.time!r}], {ended}{entry}) for name, rows in {groups}}}",
+            "[(name, fit.quantile(0.5)) for name, fit in fits.items()]",
+            "pd.concat({name: fit.summary() for name, fit in fits.items()}).to_string()",
+        ]
+        if self.tau is not None:
+            mean = "lifelines.utils.restricted_mean_survival_time"
+            fit = f"lifelines.KaplanMeierFitter().fit(rows[{self.time!r}], {ended}{entry})"
+            calls += [
+                "import lifelines",
+                f"[(name, float({mean}({fit}, t={self.tau:g}))) for name, rows in {groups}]",
+            ]
+        if self.group:
+            entry = f", entry=d[{self.entry!r}]" if self.entry else ""
+            weight = f", weight_type='fh', fh_p={self.rho:g}" if self.rho else ""
+            strata = f", strata=d[{self.strata!r}].astype(str)" if self.strata else ""
+            calls.append(
+                f"survdiff({time}, {happened}, d[{self.group!r}].astype(str){strata}{entry}{weight})"
+            )
+        return calls

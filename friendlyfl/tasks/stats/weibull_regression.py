@@ -108,12 +108,14 @@ class WeibullRegression(LocationScale):
 
     def calls(self) -> dict[str, str]:
         """The same analysis of one table in R and in Python."""
-        times = f"survival::Surv({wording.r_name(self.time)}, {wording.r_name(self.event)})"
+        event, happened = wording.happened(self.spec(self.event))
+        times = f"survival::Surv({wording.r_name(self.time)}, {event})"
         formula = wording.r_formula("outcome", self.predictors).replace("outcome", times, 1)
         right = wording.python_formula("outcome", self.predictors).split(" ~ ", 1)[1]
+        table = f"d.assign(**{{{self.event!r}: {happened}}})"
         return {
             "r": f"summary(survival::survreg({formula}, data = d, dist = {wording.quoted('weibull')}, "
             "control = survival::survreg.control(rel.tolerance = 1e-12, maxiter = 200)))",
-            "python": f"lifelines.WeibullAFTFitter().fit(d, {self.time!r}, {self.event!r}, formula={right!r})"
-            ".print_summary()",
+            "python": f"fit = lifelines.WeibullAFTFitter().fit({table}, {self.time!r}, {self.event!r}, "
+            f"formula={right!r}); fit.summary.to_string(); fit.log_likelihood_  # rho_ is minus Log(scale)",
         }

@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from friendlyfl.tasks.dictionary import ColumnSpec
 from friendlyfl.tasks.report import Figure
 
 NO_ROWS = "No row has a value in every column of this step, so there is nothing to analyse."
@@ -194,6 +195,19 @@ def python_sandwich(kind: str) -> str:
         "pd.DataFrame({'estimate': fit.params, 'se_robust': np.sqrt(np.diag(cov))})",
     ]
     return "import numpy as np; import pandas as pd; " + "; ".join(steps)
+
+
+def happened(spec: ColumnSpec) -> tuple[str, str]:
+    """Whether the event happened, from a yes/no column: in R's formula, and from a data frame `d` of pandas."""
+    name, column = r_name(spec.name), f"d[{spec.name!r}]"
+    if spec.type != "factor":
+        return name, column
+    return f"{name} == {quoted(spec.levels[1])}", f"({column} == {spec.levels[1]!r}).astype(int)"
+
+
+def python_groups(group: str | None) -> str:
+    """Names and rows of each group in pandas."""
+    return f"d.groupby({group!r}, observed=True)" if group else "[('all', d)]"
 
 
 def quoted(text: str) -> str:
