@@ -328,7 +328,7 @@ class FineGray(Likelihood):
                 "library(cmprsk); "
                 f"x <- scale(model.matrix(~ {right}, d)[, -1, drop = FALSE], scale = FALSE); "
                 "x <- x[, qr(x)$pivot[seq_len(qr(x)$rank)], drop = FALSE]; "
-                f"summary(crr(d${time}, d${event}, x, {codes}))"
+                f"fit <- crr(d${time}, d${event}, x, {codes}); summary(fit); fit$coef; sqrt(diag(fit$var)); fit$loglik"
             )
         else:
             ended, interest = event, wording.quoted(self.name_of_interest)
