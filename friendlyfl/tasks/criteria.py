@@ -125,11 +125,8 @@ class Comparison:
             if re.fullmatch(r"(?:[A-Za-z]|\.(?!\d))[\w.]*", self.spec.name)
             else f"`{self.spec.name}`"
         )
-        if self.by_rank:
-            return f"as.integer({name}) {self.sign} {self.values[0] + 1:.0f}"
         shown = [self._r_value(text) for text in self.texts]
-        if self.spec.type == "factor" and self.sign not in ("=", "!=", IN):
-            # R has no order of a plain factor, and that of a text is the alphabet's.
+        if self.by_rank:  # R has no order of a plain factor, and that of a text is the alphabet's
             levels = ", ".join(self._r_value(level) for level in self.spec.levels)
             return f"match({name}, c({levels})) {self.sign} {self.values[0] + 1:g}"
         if self.sign == IN:
@@ -138,7 +135,7 @@ class Comparison:
 
     @property
     def by_rank(self) -> bool:
-        """An ordered factor's levels compared by their order, which R and pandas know by numbers only."""
+        """A factor's levels compared by their order, which R and pandas know by numbers only."""
         return self.spec.type == "factor" and self.sign not in ("=", "!=", IN)
 
     def python(self, opposite: bool = False) -> str:

@@ -341,7 +341,7 @@ def _statements_of_python(call: str) -> list[str]:
 
 
 def _factors(step: Step, dictionary: Dictionary) -> list[tuple[str, tuple[str, ...]]]:
-    """The factors among the columns that the step and its criteria name; a fixed model names a column with its level."""
+    """The factors among the columns that the step and its criteria name; a fixed model names one with its level."""
     said = " ".join(typed(value) for value in step.parameters.values())
     words = set(re.split(r"[,:*\s]+", said))
     cohort = Cohort.read(step.where, dictionary)
