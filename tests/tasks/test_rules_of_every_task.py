@@ -81,9 +81,10 @@ def made(name: str, *, secure: bool | None = None, sites: int = 3, where: str = 
 def said(task: Task, name: str, frame: pd.DataFrame, policy: Policy, number: int = 1) -> tuple[str, bytes]:
     """What a site answers in the round: the rule that refused, and the bytes that leave."""
     try:
-        for problem in engine.plan_check(task, name, frame, policy):
+        problems, table = engine.plan_check(task, name, frame, policy)
+        for problem in problems:
             raise problem
-        table = engine.open_table(task, frame)
+        assert table is not None
         state = {**codec.decode(codec.encode(engine.begin(task)), limit=10**9), engine.ROUND: number}
         return "", Update.of(engine.local(task, table, state, policy)).to_bytes()
     except Refused as error:
