@@ -54,7 +54,7 @@ NOT_FOR_PEOPLE = (
 )
 WORD = re.compile(r"[^\W\d_]{2,}")
 PROGRAM = re.compile(
-    r"[=~]|<-|\w\(|\w\.\w+\.\w|::|\w_\w|\bSELECT\b|\bINSERT\b|\bPRAGMA\b|\bimport\b|\\|[|]\{|%\w|^[.#-]\w|://|\$\{"
+    r"[=~]|<-|\w[(\[]|\w\.\w+\.\w|::|\w_\w|\bSELECT\b|\bINSERT\b|\bPRAGMA\b|\bimport\b|\\|[|]\{|%\w|^[.#-]\w|://|\$\{"
 )
 # Sentences of their own that are put in before or behind others.
 STANDS_ALONE = re.compile(r"(?<=[.?!])(?: ?\{\w+\})+$|^(?:\{\w+\}){2,} (?=[A-Z])")

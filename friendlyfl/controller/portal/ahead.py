@@ -11,6 +11,7 @@ from collections.abc import Callable
 from django.db import connection
 from django.template import engines
 from django.urls import get_resolver
+from django.utils.formats import get_format
 
 from friendlyfl.controller.models import Run
 from friendlyfl.controller.portal import watch
@@ -43,6 +44,7 @@ def _pages() -> None:
     _ = get_resolver().url_patterns  # loads every room of pages
     for engine in engines.all():  # and what all templates use
         _ = engine.engine.template_context_processors  # type: ignore[attr-defined]
+    get_format("DATE_FORMAT")
 
 
 def _tasks() -> None:
