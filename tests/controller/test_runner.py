@@ -78,7 +78,7 @@ def start(tmp_path):
 
 def local(runner: Runner, state: Passed, round_: int = 1, **limits: Any) -> dict[str, Any]:
     request = {"do": "local", "step": 1, "round": round_, "state": state, "policy": runner.opened["policy"]}
-    request |= {"since": [], "first": False}
+    request |= {"since": []}
     return runner.ask(request, **{**NEVER, **limits})
 
 

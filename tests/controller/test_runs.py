@@ -118,8 +118,9 @@ class FakeRunner:
 
     def ask(self, request: dict[str, Any], **_: Any) -> dict[str, Any]:
         if request["do"] == "local":
-            told = {"numbers": 3, "rows": 60, "rules": "", "what": "totals", "described": self.described}
-            return {**_content(b"update"), **told}
+            return {**_content(b"update"), "numbers": 3, "rows": 60, "rules": "", "what": "totals"}
+        if request["do"] == "described":
+            return {"steps": {"1": self.described}}
         if request["do"] == "begin":
             return {**_content(encode({".round": 1})), "kind": "state"}
         return {**_content(json.dumps(RESULT).encode()), "kind": "result"}

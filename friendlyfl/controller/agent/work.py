@@ -152,7 +152,6 @@ class _Watch:
 
 
 def _prepare(job: Job, runner: Runner, bell: Bell) -> None:
-    now = time.time
     if job.run.project.dataset is None:
         _not_ready(job, [{"code": "no_dataset", "sentence": sentence("no_dataset")}])
         return
@@ -163,7 +162,17 @@ def _prepare(job: Job, runner: Runner, bell: Bell) -> None:
     elif answer["problems"]:
         _not_ready(job, answer["problems"])
     else:
-        runs.job_done(job, runs.SEAT, core_seat.Prepared(now()))
+        _prepared(job, _ask(job, runner, bell, do="described"))
+
+
+def _prepared(job: Job, told: dict[str, Any]) -> None:
+    """Ready, with the rows of each step laid by: those of a step are kept once its first numbers leave."""
+    if "trouble" in told:
+        _not_ready(job, [{"code": told["trouble"], "sentence": told["sentence"]}])
+        return
+    with transaction.atomic():
+        facts = {"described": {seq: described.taken(rows) for seq, rows in told["steps"].items()}}
+        runs.job_done(job, runs.SEAT, core_seat.Prepared(time.time()), facts)
 
 
 def _not_ready(job: Job, problems: list[dict[str, Any]]) -> None:
@@ -188,7 +197,6 @@ def _local(job: Job, runner: Runner, bell: Bell) -> None:
         state=state,
         policy=loosened.rules,
         since=since,
-        first=first,
     )
     faultpoint("work.computed")
     if "trouble" in answer:
@@ -200,7 +208,8 @@ def _local(job: Job, runner: Runner, bell: Bell) -> None:
         if described.last() != known:
             return  # another run's rows left meanwhile: the job waits, and is done again beside them
         if first:
-            facts["described"] = described.taken(answer["described"])
+            prepared = rows.get(Job, run=job.run, kind="prepare")
+            facts["described"] = prepared.outcome["described"][str(job.step)]
         digest = contents.keep_from_runner(answer["content"])
         runs.job_done(job, runs.SEAT, core_seat.UpdateMade(job.step, job.round, digest, time.time()), facts)
 

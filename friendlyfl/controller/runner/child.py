@@ -2,6 +2,7 @@
 and before it, while a local job takes long, lines that tell the share that is done.
 
     open     read the dataset, map it onto the dictionary, check every step; keep the table
+    described which rows each step describes               (a seat)
     local    a State in, an Update out                    (a seat)
     trial    what the first rounds would be                (for the request page; see trial)
     begin    the first State of a step                    (the coordinator)
@@ -107,6 +108,11 @@ class Seat:
         self.columns = intake.columns(self._names(), _empty(Path("columns")), row_marks)
         self.before = Before(given, intake, self.columns, row_marks)
 
+    def described(self, request: dict[str, Any]) -> Answer:
+        """Which rows each step describes, for the controller to keep."""
+        seqs = [step["seq"] for step in self.request["steps"]]
+        return {"steps": {str(seq): self.before.told(seq, self._task(seq)) for seq in seqs}}
+
     def _earlier_plans(self) -> list[Answer]:
         """Steps whose patients differ by a few from those that another plan described."""
         problems = []
@@ -172,7 +178,6 @@ class Seat:
         state = codec.decode(arrived(request["state"]), limit=STATE_BYTES)
         update = Update.of(engine.local(task, table, state, self.policy, self.progress))
         return {
-            "described": self.before.told(seq, task) if request["first"] else None,
             "content": _out(request, update.to_bytes()),
             "numbers": update.numbers,
             "rows": len(table),
@@ -381,6 +386,7 @@ def main() -> None:
     seat = Seat(progress)
     verbs = {
         "open": seat.open,
+        "described": seat.described,
         "local": seat.local,
         "trial": seat.trial,
         "begin": seat.begin,
