@@ -146,11 +146,6 @@ def table(title: str, columns: list[str], rows: list[list[Any]], empty: str) -> 
     console.print(shown)
 
 
-def counted(number: int, what: str) -> str:
-    """“1 exchange”, “2 exchanges”."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
-
-
 def clean(text: Any) -> str:
     """A text as it may be shown on a terminal: lines stay, whatever else cannot be printed does not."""
     return "".join(letter for letter in str(text) if letter.isprintable() or letter == "\n")

@@ -8,7 +8,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from friendlyfl.cli.opening import clean, counted
+from friendlyfl.cli.opening import clean
+from friendlyfl.core.texts import ROUNDS
 from friendlyfl.tasks.report import MODEL, Result, columns_of
 
 ROWS = 40  # of one table; a curve has more points than a terminal wants
@@ -36,7 +37,7 @@ def show(result: Result, console: Console | None = None, *, said: Sequence[objec
     ]
     console.print(
         f"{result.task} {result.version}",
-        f"· {counted(result.rounds, 'round')}",
+        f"· {ROUNDS(result.rounds)}",
         *(f"· {c}" for c in counts),
         style="bold",
     )

@@ -15,9 +15,9 @@ from typing import Any
 
 from rich.console import Console
 
-from friendlyfl.cli.opening import counted
 from friendlyfl.cli.show import show
 from friendlyfl.core.errors import UsageError
+from friendlyfl.core.texts import EXCHANGES
 from friendlyfl.tasks import Task, catalogue, registry
 from friendlyfl.tasks.methods import CONVENTIONS
 from friendlyfl.tasks.report import Exact, Result
@@ -131,7 +131,7 @@ def _leaves(task: type[Task], example: WorkedExample | None) -> list[str]:
             }
             for row in example.sent
         ]
-        took, most = counted(len(example.outcome.sent), "exchange"), task.max_rounds
+        took, most = EXCHANGES(len(example.outcome.sent)), task.max_rounds
         first = (
             f"In the example each hospital sends these numbers, in {took}; there can be no more than {most}."
         )
@@ -145,7 +145,7 @@ def _leaves(task: type[Task], example: WorkedExample | None) -> list[str]:
             }
             for name, kind in task.sends.items()
         ]
-        first = f"Each hospital sends these numbers, in at most {counted(task.max_rounds, 'exchange')}."
+        first = f"Each hospital sends these numbers, in at most {EXCHANGES(task.max_rounds)}."
     return [
         first,
         "",

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from friendlyfl.cli.opening import counted, example, json_option, show_json, table, tell
+from friendlyfl.cli.opening import example, json_option, show_json, table, tell
+from friendlyfl.core.texts import EXCHANGES
 
 if TYPE_CHECKING:
     from friendlyfl.tasks import Task
@@ -110,9 +111,7 @@ def _tell(seen: dict[str, Any]) -> None:
     table("What leaves a hospital", ["numbers", "what they are", "small numbers of people"], rows, "Nothing.")
     tell(seen["reader"])
     took = seen["exchanges_of_example"]
-    tell(
-        f"At most {counted(seen['most_exchanges'], 'exchange')}{f'; the example takes {took}' if took else ''}."
-    )
+    tell(f"At most {EXCHANGES(seen['most_exchanges'])}{f'; the example takes {took}' if took else ''}.")
     if seen["conventions"]:
         tell("")
         rows = [[name, value] for name, value in seen["conventions"].items()]

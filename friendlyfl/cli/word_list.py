@@ -40,18 +40,9 @@ IN_WORDS = (
     "Text",
 )
 LABELS = ("label", "help", "unit", "title", "question", "asks", "words", "axis", "options", "topic")
-NOT_FOR_PEOPLE = (
-    *(
-        "TypeError",
-        "ValueError",
-        "KeyError",
-        "RuntimeError",
-        "AssertionError",
-        "NotImplementedError",
-        "LookupError",
-    ),
-    *("compile", "execute", "debug", "info", "warning", "error", "exception", "getenv"),
-)
+# Calls whose texts no page shows: faults of a program; patterns, statements and logs.
+FAULTS = ("TypeError", "ValueError", "KeyError", "RuntimeError", "AssertionError", "LookupError")
+NOT_FOR_PEOPLE = (*FAULTS, "compile", "execute", "debug", "info", "warning", "error", "exception", "getenv")
 WORD = re.compile(r"[^\W\d_]{2,}")
 PROGRAM = re.compile(
     r"[=~]|<-|\w[(\[]|\w\.\w+\.\w|::|\w_\w|\bSELECT\b|\bINSERT\b|\bPRAGMA\b|\bimport\b|\\|[|]\{|%\w|^[.#-]\w|://|\$\{"

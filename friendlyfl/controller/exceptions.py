@@ -111,7 +111,9 @@ def checked(rule: str, value: float | str, reason: str, until: date) -> tuple[fl
 
 def _task(name: float | str) -> str:
     if not isinstance(name, str) or name not in registry.names():
-        raise UsageError("value", "Give the name of a task that is installed here; see: friendlyfl tasks")
+        raise UsageError(
+            "value", "Give the name of a task that is installed here.", command="friendlyfl tasks"
+        )
     if name in Policy.from_json(here.policy().rules).tasks:
         raise UsageError(
             "value", f"The task “{name}” is on the list for every project; it needs no exception."

@@ -27,6 +27,8 @@ class Counted:
 HOSPITALS = Counted("{n} hospital", "{n} hospitals")
 TABLES = Counted("{n} table", "{n} tables")
 EXCHANGES = Counted("{n} exchange", "{n} exchanges")
+ROUNDS = Counted("{n} round", "{n} rounds")
+ROWS = Counted("{n} row", "{n} rows")
 PATIENTS = Counted("{n} patient", "{n} patients")
 EVENTS = Counted("{n} event", "{n} events")
 CLUSTERS = Counted("{n} cluster", "{n} clusters")
@@ -37,4 +39,4 @@ HIDDEN = Counted(
     "{n} number of people: too small to show at a hospital, or giving such a number away",
     "{n} numbers of people: too small to show at a hospital, or giving such a number away",
 )
-EVERY = (HOSPITALS, TABLES, EXCHANGES, PATIENTS, EVENTS, CLUSTERS, LEFT_OUT, HIDDEN)
+EVERY = tuple(value for value in list(globals().values()) if isinstance(value, Counted))

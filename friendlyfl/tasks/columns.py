@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from friendlyfl.core.errors import UsageError
+from friendlyfl.core.texts import ROWS
 from friendlyfl.tasks import cells
 from friendlyfl.tasks.chunks import FIRST, Fits, Found, Part
 from friendlyfl.tasks.infer import r_order
@@ -321,24 +322,20 @@ def _rows_of(hit: list[bool], counts: list[int]) -> int:
     return sum(count for count, is_hit in zip(counts, hit, strict=True) if is_hit)
 
 
-def _counted_words(number: int, what: str) -> str:
-    return f"{number:,} {what}{'s' if number != 1 else ''}"
-
-
 def _rows(spots: Spots) -> str:
     """`3 rows (12, 40, 77)`, as a person counts."""
     if spots.count == UNCOUNTED:
         return f"row {spots.rows[0]} and perhaps in others"
     numbers = ", ".join(map(str, spots.rows[:FIRST]))
     more = ", …" if spots.count > FIRST else ""
-    return f"{_counted_words(spots.count, 'row')} ({numbers}{more})"
+    return f"{ROWS(spots.count)} ({numbers}{more})"
 
 
 def _sentinel_note(tally: Tally) -> tuple[str, ...]:
     """-9 among values that are otherwise never below 0 often means that there is none: asked, not assumed."""
     if tally.low not in _SENTINELS or tally.below != tally.lowest or tally.below == tally.n:
         return ()
-    where = _counted_words(tally.below, "row")
+    where = ROWS(tally.below)
     return (
         f"{tally.low:g} is the only value below 0, in {where}. If it means that there is no value, declare it.",
     )

@@ -25,9 +25,7 @@ from friendlyfl.tasks.report import Counts, Privacy, Reproduce, Result
 DROPPED_NOTE = (
     "How many rows lack a value is not shown: at one hospital or more it is a number too small to show."
 )
-DISTRIBUTIONS = {
-    "sklearn": "scikit-learn"
-}  # where a package is installed under another name than it is imported
+DISTRIBUTIONS = {"sklearn": "scikit-learn"}  # installed under another name than it is imported
 
 
 @dataclass(frozen=True)

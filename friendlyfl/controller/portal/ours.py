@@ -18,10 +18,7 @@ from django.utils.translation import get_language, gettext, ngettext, trans_real
 from friendlyfl.core.texts import EVERY
 
 PLACE = re.compile(r"\{(\w+)\}")
-SURE, UNSURE = (
-    10,
-    5,
-)  # letters beside the places: with fewer than these a text could be anything, or comes last
+SURE, UNSURE = 10, 5  # letters beside the places: with fewer a text comes last, or could be anything
 SENTENCES = re.compile(r"(?<=[.?!])( )(?=[A-Z“\d])")
 # What stands between the parts of a text that was put together; a comma in brackets or quotation marks is none.
 OUTSIDE = r"(?![^(]*\))(?![^“]*”)"
@@ -182,7 +179,9 @@ def _template(text: str, of: tuple[str, str] | None = None) -> Template:
     return Template(
         text,
         re.compile("".join(_pattern(pieces, of is not None)), re.DOTALL),
-        sum(letter.isalpha() for piece in literal for letter in piece),
+        max(
+            sum(letter.isalpha() for piece in literal for letter in piece), SURE if of else 0
+        ),  # a number is sure
         max(literal, key=len),
         of,
     )

@@ -1,8 +1,14 @@
-"""One word that every template knows: `ours`, for sentences that are made outside the portal."""
+"""One word that every template knows: `ours`, for a sentence that is made outside the portal, or for all of a list."""
+
+from typing import Any
 
 from django import template
 
 from friendlyfl.controller.portal import ours
 
 register = template.Library()
-register.filter("ours", ours.ours)
+
+
+@register.filter("ours")
+def in_language(said: Any) -> str:
+    return " ".join(map(ours.ours, said)) if isinstance(said, list) else ours.ours(said)
