@@ -246,7 +246,7 @@ def test_last_seen_is_noted_now_and_then(relay: Relay, world: World) -> None:
 
 
 def test_limits_per_second(world: World) -> None:
-    asker = Relay(world.service(posts=(3, 0.5), requests=4, strangers=2))
+    asker = Relay(world.service(posts=(3, 0.5), requests=4, strangers=2, clock=lambda: 0.0))
     with asker.http:
         codes = [asker.post(world.alice, world.plan(part)).status_code for part in range(4)]
         assert codes == [201, 201, 201, 429]
